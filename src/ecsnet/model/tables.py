@@ -1,0 +1,187 @@
+"""Every table and index of the store, in one place."""
+
+from __future__ import annotations
+
+from ecsnet.model import ec2, ecs, elbv2
+from ecsnet.model.base import scope
+from ecsnet.store.schema import Index, Schema, Table
+
+VPCS = Table(name="vpc", record=ec2.Vpc, key=lambda r: r.id)
+SUBNETS = Table(name="subnet", record=ec2.Subnet, key=lambda r: r.id)
+INTERNET_GATEWAYS = Table(name="internet_gateway", record=ec2.InternetGateway, key=lambda r: r.id)
+ROUTE_TABLES = Table(name="route_table", record=ec2.RouteTable, key=lambda r: r.id)
+ROUTE_TABLE_ASSOCIATIONS = Table(name="route_table_association", record=ec2.RouteTableAssociation, key=lambda r: r.id)
+NAT_GATEWAYS = Table(name="nat_gateway", record=ec2.NatGateway, key=lambda r: r.id)
+ELASTIC_IPS = Table(name="elastic_ip", record=ec2.ElasticIp, key=lambda r: r.allocation)
+GROUPS = Table(name="security_group", record=ec2.SecurityGroup, key=lambda r: r.id)
+GROUP_RULES = Table(name="security_group_rule", record=ec2.SecurityGroupRule, key=lambda r: r.id)
+ACLS = Table(name="network_acl", record=ec2.NetworkAcl, key=lambda r: r.id)
+ACL_ASSOCIATIONS = Table(name="network_acl_association", record=ec2.NetworkAclAssociation, key=lambda r: r.id)
+DHCP_OPTIONS = Table(name="dhcp_options", record=ec2.DhcpOptions, key=lambda r: r.id)
+INTERFACES = Table(name="network_interface", record=ec2.NetworkInterface, key=lambda r: r.id)
+OBSERVED_INTERFACES = Table(name="observed_interface", record=ec2.ObservedInterface, key=lambda r: r.interface)
+SEEDED_ACCOUNTS = Table(name="seeded_account", record=ec2.SeededAccount, key=lambda r: scope(r.account, r.region))
+
+LOAD_BALANCERS = Table(name="load_balancer", record=elbv2.LoadBalancer, key=lambda r: r.arn)
+LISTENERS = Table(name="listener", record=elbv2.Listener, key=lambda r: r.arn)
+LISTENER_RULES = Table(name="listener_rule", record=elbv2.Rule, key=lambda r: r.arn)
+TARGET_GROUPS = Table(name="target_group", record=elbv2.TargetGroup, key=lambda r: r.arn)
+TARGETS = Table(name="target", record=elbv2.Target, key=lambda r: target_key(r.target_group, r.id, r.port))
+TARGET_HEALTH = Table(
+    name="target_health", record=elbv2.TargetHealth, key=lambda r: target_key(r.target_group, r.id, r.port)
+)
+OBSERVED_LOAD_BALANCERS = Table(
+    name="observed_load_balancer", record=elbv2.ObservedLoadBalancer, key=lambda r: r.load_balancer
+)
+
+CLUSTERS = Table(name="cluster", record=ecs.Cluster, key=lambda r: r.arn)
+TASK_DEFINITIONS = Table(name="task_definition", record=ecs.TaskDefinition, key=lambda r: r.arn)
+SERVICES = Table(name="service", record=ecs.Service, key=lambda r: r.arn)
+TASKS = Table(name="task", record=ecs.Task, key=lambda r: r.arn)
+OBSERVED_CONTAINERS = Table(
+    name="observed_container", record=ecs.ObservedContainer, key=lambda r: container_key(r.task, r.container)
+)
+
+
+def target_key(target_group: str, target: str, port: int) -> str:
+    return f"{target_group}|{target}|{port}"
+
+
+def container_key(task: str, container: str) -> str:
+    return f"{task}/{container}"
+
+
+VPCS_BY_SCOPE = Index(name="vpc_by_scope", table=VPCS, values=lambda r: (scope(r.account, r.region),))
+SUBNETS_BY_SCOPE = Index(name="subnet_by_scope", table=SUBNETS, values=lambda r: (scope(r.account, r.region),))
+SUBNETS_BY_VPC = Index(name="subnet_by_vpc", table=SUBNETS, values=lambda r: (r.vpc,))
+INTERNET_GATEWAYS_BY_SCOPE = Index(
+    name="internet_gateway_by_scope", table=INTERNET_GATEWAYS, values=lambda r: (scope(r.account, r.region),)
+)
+INTERNET_GATEWAYS_BY_VPC = Index(
+    name="internet_gateway_by_vpc", table=INTERNET_GATEWAYS, values=lambda r: (r.vpc,) if r.vpc else ()
+)
+ROUTE_TABLES_BY_SCOPE = Index(
+    name="route_table_by_scope", table=ROUTE_TABLES, values=lambda r: (scope(r.account, r.region),)
+)
+ROUTE_TABLES_BY_VPC = Index(name="route_table_by_vpc", table=ROUTE_TABLES, values=lambda r: (r.vpc,))
+ROUTE_TABLES_BY_TARGET = Index(
+    name="route_table_by_target",
+    table=ROUTE_TABLES,
+    values=lambda r: {route.target.id for route in r.routes if route.target.id},
+)
+ASSOCIATIONS_BY_ROUTE_TABLE = Index(
+    name="association_by_route_table", table=ROUTE_TABLE_ASSOCIATIONS, values=lambda r: (r.route_table,)
+)
+ASSOCIATIONS_BY_SUBNET = Index(
+    name="association_by_subnet",
+    table=ROUTE_TABLE_ASSOCIATIONS,
+    values=lambda r: (r.subnet,) if r.subnet else (),
+)
+MAIN_ASSOCIATION_BY_VPC = Index(
+    name="main_association_by_vpc",
+    table=ROUTE_TABLE_ASSOCIATIONS,
+    values=lambda r: (r.vpc,) if r.main else (),
+)
+NAT_GATEWAYS_BY_SCOPE = Index(
+    name="nat_gateway_by_scope", table=NAT_GATEWAYS, values=lambda r: (scope(r.account, r.region),)
+)
+NAT_GATEWAYS_BY_VPC = Index(name="nat_gateway_by_vpc", table=NAT_GATEWAYS, values=lambda r: (r.vpc,))
+ELASTIC_IPS_BY_SCOPE = Index(
+    name="elastic_ip_by_scope", table=ELASTIC_IPS, values=lambda r: (scope(r.account, r.region),)
+)
+ELASTIC_IPS_BY_INTERFACE = Index(
+    name="elastic_ip_by_interface", table=ELASTIC_IPS, values=lambda r: (r.interface,) if r.interface else ()
+)
+GROUPS_BY_SCOPE = Index(name="group_by_scope", table=GROUPS, values=lambda r: (scope(r.account, r.region),))
+GROUPS_BY_VPC = Index(name="group_by_vpc", table=GROUPS, values=lambda r: (r.vpc,))
+RULES_BY_GROUP = Index(name="rule_by_group", table=GROUP_RULES, values=lambda r: (r.group,))
+RULES_BY_PEER_GROUP = Index(
+    name="rule_by_peer_group", table=GROUP_RULES, values=lambda r: (r.peer_group,) if r.peer_group else ()
+)
+ACLS_BY_SCOPE = Index(name="acl_by_scope", table=ACLS, values=lambda r: (scope(r.account, r.region),))
+ACLS_BY_VPC = Index(name="acl_by_vpc", table=ACLS, values=lambda r: (r.vpc,))
+ACL_ASSOCIATIONS_BY_SUBNET = Index(
+    name="acl_association_by_subnet", table=ACL_ASSOCIATIONS, values=lambda r: (r.subnet,)
+)
+ACL_ASSOCIATIONS_BY_ACL = Index(name="acl_association_by_acl", table=ACL_ASSOCIATIONS, values=lambda r: (r.acl,))
+DHCP_OPTIONS_BY_SCOPE = Index(
+    name="dhcp_options_by_scope", table=DHCP_OPTIONS, values=lambda r: (scope(r.account, r.region),)
+)
+INTERFACES_BY_SCOPE = Index(name="interface_by_scope", table=INTERFACES, values=lambda r: (scope(r.account, r.region),))
+INTERFACES_BY_VPC = Index(name="interface_by_vpc", table=INTERFACES, values=lambda r: (r.vpc,))
+INTERFACES_BY_SUBNET = Index(name="interface_by_subnet", table=INTERFACES, values=lambda r: (r.subnet,))
+INTERFACES_BY_GROUP = Index(name="interface_by_group", table=INTERFACES, values=lambda r: r.groups)
+INTERFACES_BY_ADDRESS = Index(
+    name="interface_by_address",
+    table=INTERFACES,
+    values=lambda r: tuple(f"{r.vpc}/{ip}" for ip in (r.private_ip, *r.secondary_ips, *r.ipv6_ips)),
+)
+INTERFACES_BY_OWNER = Index(
+    name="interface_by_owner",
+    table=INTERFACES,
+    values=lambda r: (r.attachment.owner,) if r.attachment else (),
+)
+INTERFACES_BY_PUBLIC_IP = Index(
+    name="interface_by_public_ip",
+    table=INTERFACES,
+    values=lambda r: (str(r.auto_public_ip),) if r.auto_public_ip else (),
+)
+ELASTIC_IPS_BY_PUBLIC_IP = Index(
+    name="elastic_ip_by_public_ip", table=ELASTIC_IPS, values=lambda r: (str(r.public_ip),)
+)
+
+LOAD_BALANCERS_BY_SCOPE = Index(
+    name="load_balancer_by_scope", table=LOAD_BALANCERS, values=lambda r: (scope(r.account, r.region),)
+)
+LOAD_BALANCERS_BY_VPC = Index(name="load_balancer_by_vpc", table=LOAD_BALANCERS, values=lambda r: (r.vpc,))
+LISTENERS_BY_LOAD_BALANCER = Index(
+    name="listener_by_load_balancer", table=LISTENERS, values=lambda r: (r.load_balancer,)
+)
+RULES_BY_LISTENER = Index(name="listener_rule_by_listener", table=LISTENER_RULES, values=lambda r: (r.listener,))
+TARGET_GROUPS_BY_SCOPE = Index(
+    name="target_group_by_scope", table=TARGET_GROUPS, values=lambda r: (scope(r.account, r.region),)
+)
+LISTENERS_BY_TARGET_GROUP = Index(
+    name="listener_by_target_group",
+    table=LISTENERS,
+    values=lambda r: {t.target_group for a in r.default_actions for t in a.forward},
+)
+LISTENER_RULES_BY_TARGET_GROUP = Index(
+    name="listener_rule_by_target_group",
+    table=LISTENER_RULES,
+    values=lambda r: {t.target_group for a in r.actions for t in a.forward},
+)
+TARGETS_BY_GROUP = Index(name="target_by_group", table=TARGETS, values=lambda r: (r.target_group,))
+TARGET_HEALTH_BY_GROUP = Index(name="target_health_by_group", table=TARGET_HEALTH, values=lambda r: (r.target_group,))
+
+CLUSTERS_BY_SCOPE = Index(name="cluster_by_scope", table=CLUSTERS, values=lambda r: (scope(r.account, r.region),))
+TASK_DEFINITIONS_BY_SCOPE = Index(
+    name="task_definition_by_scope", table=TASK_DEFINITIONS, values=lambda r: (scope(r.account, r.region),)
+)
+TASK_DEFINITIONS_BY_FAMILY = Index(
+    name="task_definition_by_family",
+    table=TASK_DEFINITIONS,
+    values=lambda r: (f"{scope(r.account, r.region)}/{r.family}",),
+)
+SERVICES_BY_CLUSTER = Index(name="service_by_cluster", table=SERVICES, values=lambda r: (r.cluster,))
+SERVICES_BY_TARGET_GROUP = Index(
+    name="service_by_target_group",
+    table=SERVICES,
+    values=lambda r: {lb.target_group for lb in r.load_balancers},
+)
+TASKS_BY_CLUSTER = Index(name="task_by_cluster", table=TASKS, values=lambda r: (r.cluster,))
+TASKS_BY_SERVICE = Index(name="task_by_service", table=TASKS, values=lambda r: (r.service,) if r.service else ())
+TASKS_BY_INTERFACE = Index(
+    name="task_by_interface", table=TASKS, values=lambda r: (r.interface,) if r.interface else ()
+)
+TASKS_BY_STATUS = Index(name="task_by_status", table=TASKS, values=lambda r: (r.last_status.value,))
+OBSERVED_CONTAINERS_BY_TASK = Index(
+    name="observed_container_by_task", table=OBSERVED_CONTAINERS, values=lambda r: (r.task,)
+)
+
+
+def _declared(kind: type) -> tuple[object, ...]:
+    return tuple(value for value in globals().values() if isinstance(value, kind))
+
+
+SCHEMA = Schema(tables=_declared(Table), indexes=_declared(Index))  # type: ignore[arg-type]

@@ -1,0 +1,107 @@
+"""What an operation is: a pure function from a call and its parameters to a reply."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable, Hashable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from ecsnet.store.store import Transaction
+
+Request = Mapping[str, Any]
+"""Parameters by botocore member name; timestamps are epoch seconds (float), blobs bytes. Absent means not given."""
+
+Reply = Mapping[str, Any]
+"""Members by botocore member name; timestamps are epoch seconds; a list member may hold `Cached` items."""
+
+
+class AwsError(Exception):
+    """An error that the service itself defines; the gateway writes it in the wire protocol of the request."""
+
+    def __init__(self, code: str, message: str, *, status: int = 400, detail: Mapping[str, Any] | None = None) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.status = status
+        self.detail = detail or {}
+        """Further members of the error's own shape (for example cancellation reasons)."""
+
+
+def not_implemented(operation: str, what: str) -> AwsError:
+    """The honest answer for something that ecsnet does not do (yet); never an invented value."""
+    return AwsError("NotImplemented", f"ecsnet does not implement {what} of {operation}.", status=501)
+
+
+class Ids(Protocol):
+    """The source of identifiers; injected, so that tests are deterministic."""
+
+    def resource(self, prefix: str) -> str:
+        """An EC2-style id, `<prefix>-` and 17 lower-case hex digits."""
+        ...
+
+    def uuid(self) -> str:
+        """A random UUID with hyphens."""
+        ...
+
+    def hex(self, digits: int) -> str:
+        """Random lower-case hex digits."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """Everything an operation may use besides its parameters."""
+
+    tx: Transaction
+    account: str
+    region: str
+    now: float
+    """Epoch seconds."""
+    ids: Ids
+    settings: Settings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Quotas and unconfirmed AWS behaviours that a user may change; the defaults are AWS's."""
+
+    speed: float = 1.0
+    """Divides every control-plane timer (health intervals, deregistration delay, cool-downs)."""
+    quotas: Mapping[str, int] = field(default_factory=dict)
+    """Overrides by quota name; see each service's `quotas.py`."""
+
+
+class Kind(enum.Enum):
+    READ = "read"
+    WRITE = "write"
+    """Runs in a transaction; the gateway answers after the data plane has the revision."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Operation:
+    """One API operation: its botocore name and the function that carries it out."""
+
+    name: str
+    run: Callable[[Call, Request], Reply]
+    kind: Kind
+
+
+def read(name: str, run: Callable[[Call, Request], Reply]) -> Operation:
+    return Operation(name=name, run=run, kind=Kind.READ)
+
+
+def write(name: str, run: Callable[[Call, Request], Reply]) -> Operation:
+    return Operation(name=name, run=run, kind=Kind.WRITE)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cached:
+    """A list item whose wire form may be reused while every object in `sources` is the very same object.
+
+    `sources` must hold every record that `build` looks at (records are immutable, so identity means equality).
+    """
+
+    key: Hashable
+    sources: tuple[object, ...]
+    build: Callable[[], Mapping[str, Any]]

@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 import immutables
 import msgspec
 
-from ecsnet.model.base import IpNetwork, Record
+from ecsnet.model.base import Record
 from ecsnet.store.schema import Index, Schema, Table
 from ecsnet.store.snapshot import Members, Snapshot, empty
 
@@ -41,10 +41,10 @@ def _encode(value: Any) -> Any:
 
 
 def _decode(kind: type, value: Any) -> Any:
-    if kind is IpNetwork:
-        return ipaddress.ip_network(value)
     if kind in _ADDRESS_TYPES:
         return kind(value)
+    if issubclass(ipaddress.IPv4Network, kind):  # IpNetwork, the one class that stands for both families
+        return ipaddress.ip_network(value)
     raise TypeError(f"cannot load a {kind.__name__}")
 
 

@@ -1,0 +1,74 @@
+"""What one Linux host must contain, process part: the containers of tasks and their metadata documents."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from ecsnet.hostplan.kernel import HostObject, namespace_key
+
+
+class Port(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    port: int
+    protocol: Literal["tcp", "udp"]
+
+
+class Workload(HostObject, frozen=True, kw_only=True, gc=False, tag=True):
+    """One container of a task, in a namespace, under one of the runtimes.
+
+    `runtime` auto means: podman when the image is present, else the stand-in. `command` and `environment` are user
+    text; they are only ever passed as argument lists and environment blocks.
+    """
+
+    owner: str
+    """Task ARN."""
+    container: str
+    netns: str
+    runtime: Literal["auto", "stand-in", "podman", "process"]
+    image: str
+    entry_point: tuple[str, ...] = ()
+    command: tuple[str, ...] = ()
+    environment: tuple[tuple[str, str], ...] = ()
+    working_directory: str | None = None
+    user: str | None = None
+    ports: tuple[Port, ...] = ()
+    identity: tuple[tuple[str, str], ...] = ()
+    """What the stand-in answers about itself: (task, …), (service, …), (container, …), (mode, …)."""
+    nameserver: str | None = None
+    search: tuple[str, ...] = ()
+    hostname: str | None = None
+    hosts: tuple[tuple[str, str], ...] = ()
+    log_group: str | None = None
+    log_stream: str | None = None
+    log_region: str | None = None
+    stop_timeout: int = 30
+    after: tuple[str, ...] = ()
+    """Keys that must be in force before the process starts (the interface's publication)."""
+
+    @property
+    def key(self) -> str:
+        return f"workload:{self.owner}/{self.container}"
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        return (namespace_key(self.netns), *self.after)
+
+
+class MetadataDocument(HostObject, frozen=True, kw_only=True, gc=False, tag=True):
+    """A document served at http://169.254.170.2<path> in a router namespace to one peer address only."""
+
+    netns: str
+    path: str
+    peer: str
+    body: bytes
+    content_type: str = "application/json"
+    owner: str
+
+    @property
+    def key(self) -> str:
+        return f"metadata:{self.netns}{self.path}"
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        return (namespace_key(self.netns),)

@@ -14,7 +14,7 @@ from typing import Literal
 import msgspec
 
 
-class HostObject(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag=True):
+class HostObject(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag=True, tag_field="is"):
     """Anything that the agent makes and keeps."""
 
     @property

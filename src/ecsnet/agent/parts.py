@@ -1,0 +1,7 @@
+"""Which drivers the agent runs: one line per part. Order does not matter here; `order.py` decides who goes first."""
+
+from __future__ import annotations
+
+from ecsnet.agent.driver import PartFactory
+
+PARTS: tuple[PartFactory, ...] = ()

@@ -1,0 +1,26 @@
+.PHONY: demo test lint bench clean install
+
+PYTHON := .venv/bin/python
+
+demo: ## install what is missing, start ecsnet, deploy examples/storefront and show its traffic
+	@scripts/install.sh run
+	@.venv/bin/ecsnet demo
+
+test: ## every test, the real-packet ones included
+	@scripts/install.sh test
+	@$(MAKE) --no-print-directory lint
+	$(PYTHON) -m pytest
+
+lint:
+	$(PYTHON) -m ruff check src tests bench
+	$(PYTHON) -m ruff format --check src tests bench
+	$(PYTHON) -m mypy
+	.venv/bin/lint-imports
+
+bench: ## ours and the comparison side by side; writes bench/results/*.json
+	@scripts/install.sh test
+	$(PYTHON) bench/run.py
+
+clean: ## take the world down and remove what installation made
+	@[ ! -x .venv/bin/ecsnet ] || .venv/bin/ecsnet down
+	rm -rf .venv build src/*.egg-info

@@ -1,0 +1,157 @@
+"""The store: transactions are all or nothing, indexes equal a full scan, and `kill -9` after a commit loses nothing."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from ipaddress import IPv4Address, ip_network
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
+from ecsnet.model.base import scope
+from ecsnet.model.ec2 import CidrAssociation, NetworkInterface, Vpc
+from ecsnet.model.tables import INTERFACES, INTERFACES_BY_GROUP, SCHEMA, VPCS, VPCS_BY_SCOPE
+from ecsnet.store.store import Commit, Store
+
+
+def vpc(number: int) -> Vpc:
+    return Vpc(
+        id=f"vpc-{number}",
+        account="123456789012",
+        region="us-east-1",
+        dhcp_options="dopt-1",
+        cidrs=(CidrAssociation(id=f"vpc-cidr-assoc-{number}", cidr=ip_network("10.0.0.0/16")),),
+    )
+
+
+def interface(number: int, groups: tuple[str, ...]) -> NetworkInterface:
+    return NetworkInterface(
+        id=f"eni-{number}",
+        account="123456789012",
+        region="us-east-1",
+        vpc="vpc-1",
+        subnet="subnet-1",
+        az="us-east-1a",
+        private_ip=IPv4Address("10.0.0.4") + number,
+        mac=f"02:00:00:00:00:{number:02x}",
+        groups=groups,
+        created=0.0,
+    )
+
+
+def test_a_block_that_raises_leaves_no_trace() -> None:
+    store = Store(None, SCHEMA)
+    seen: list[Commit] = []
+    store.subscribe(seen.append)
+    with pytest.raises(KeyError), store.transaction() as tx:
+        tx.put(VPCS, vpc(1))
+        raise KeyError("stop")
+    assert store.snapshot.get(VPCS, "vpc-1") is None
+    assert store.snapshot.revision == 0
+    assert seen == []
+
+
+def test_a_commit_names_what_changed_and_equal_puts_are_no_change() -> None:
+    store = Store(None, SCHEMA)
+    seen: list[Commit] = []
+    store.subscribe(seen.append)
+    with store.transaction() as tx:
+        tx.put(VPCS, vpc(1))
+    with store.transaction() as tx:
+        tx.put(VPCS, vpc(1))
+        tx.put(VPCS, vpc(2))
+        tx.delete(VPCS, "vpc-2")
+    assert [(c.table, c.key, c.before, c.after) for c in seen[0].changes] == [("vpc", "vpc-1", None, vpc(1))]
+    assert len(seen) == 1
+    assert store.snapshot.revision == 1
+
+
+def test_a_snapshot_never_changes() -> None:
+    store = Store(None, SCHEMA)
+    with store.transaction() as tx:
+        tx.put(VPCS, vpc(1))
+    before = store.snapshot
+    store.clear()
+    assert before.get(VPCS, "vpc-1") == vpc(1)
+    assert list(before.keys(VPCS_BY_SCOPE, scope("123456789012", "us-east-1"))) == ["vpc-1"]
+    assert store.snapshot.get(VPCS, "vpc-1") is None
+    assert not store.snapshot.keys(VPCS_BY_SCOPE, scope("123456789012", "us-east-1"))
+
+
+def test_a_reopened_store_holds_the_same(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    store = Store(path, SCHEMA)
+    with store.transaction() as tx:
+        tx.put(VPCS, vpc(1))
+        tx.put(INTERFACES, interface(1, ("sg-1",)))
+    store.close()
+    again = Store(path, SCHEMA)
+    assert again.snapshot == store.snapshot
+
+
+def test_kill_9_after_a_commit_loses_nothing(tmp_path: Path) -> None:
+    program = (
+        "import sys\n"
+        "from pathlib import Path\n"
+        "from ecsnet.model.base import Record\n"
+        "from ecsnet.model.ec2 import SeededAccount\n"
+        "from ecsnet.model.tables import SCHEMA, SEEDED_ACCOUNTS\n"
+        "from ecsnet.store.store import Store\n"
+        "store = Store(Path(sys.argv[1]), SCHEMA)\n"
+        "n = 0\n"
+        "while True:\n"
+        "    with store.transaction() as tx:\n"
+        "        tx.put(SEEDED_ACCOUNTS, SeededAccount(account=str(n), region='r'))\n"
+        "    print(n, flush=True)\n"
+        "    n += 1\n"
+    )
+    path = tmp_path / "store.db"
+    child = subprocess.Popen([sys.executable, "-c", program, str(path)], stdout=subprocess.PIPE, text=True)
+    assert child.stdout is not None
+    acknowledged = -1
+    while acknowledged < 200:
+        acknowledged = int(child.stdout.readline())
+    os.kill(child.pid, signal.SIGKILL)
+    rest = child.stdout.read().split()
+    child.wait()
+    acknowledged = max([acknowledged, *(int(n) for n in rest if n)])
+    store = Store(path, SCHEMA)
+    assert len(store.snapshot.tables["seeded_account"]) >= acknowledged + 1
+
+
+class Indexes(RuleBasedStateMachine):
+    """After any sequence of writes every index equals what a full scan finds."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.store = Store(None, SCHEMA)
+
+    @rule(
+        number=st.integers(0, 5),
+        groups=st.lists(st.sampled_from(["sg-a", "sg-b", "sg-c"]), unique=True, max_size=3),
+    )
+    def put(self, number: int, groups: list[str]) -> None:
+        with self.store.transaction() as tx:
+            tx.put(INTERFACES, interface(number, tuple(groups)))
+
+    @rule(number=st.integers(0, 5))
+    def delete(self, number: int) -> None:
+        with self.store.transaction() as tx:
+            tx.delete(INTERFACES, f"eni-{number}")
+
+    @invariant()
+    def index_equals_scan(self) -> None:
+        rows = list(self.store.snapshot.rows(INTERFACES))
+        for group in ("sg-a", "sg-b", "sg-c"):
+            expected = {row.id for row in rows if group in row.groups}
+            assert set(self.store.snapshot.keys(INTERFACES_BY_GROUP, group)) == expected
+
+
+TestIndexes = Indexes.TestCase
+TestIndexes.settings = settings(max_examples=30, stateful_step_count=20, deadline=None)

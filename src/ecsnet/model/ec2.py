@@ -195,6 +195,8 @@ class DhcpOptions(Record, frozen=True, kw_only=True, gc=False):
     region: str
     options: tuple[tuple[str, tuple[str, ...]], ...]
     """((key, (value, …)), …), for example ("domain-name-servers", ("AmazonProvidedDNS",))."""
+    is_default: bool = False
+    """The set that AWS made for the account; new VPCs use it."""
     tags: Tags = ()
 
 
@@ -241,6 +243,18 @@ class ObservedInterface(Record, frozen=True, kw_only=True, gc=False):
     interface: str
     revision: int
     """The store revision at which it was first seen complete."""
+
+
+class ClientToken(Record, frozen=True, kw_only=True, gc=False):
+    """Remembers what an idempotent call made; the row lives as long as the resource."""
+
+    account: str
+    region: str
+    operation: str
+    token: str
+    fingerprint: str
+    """A digest of the other parameters: the same token with others is an error."""
+    resource: str
 
 
 class SeededAccount(Record, frozen=True, kw_only=True, gc=False):

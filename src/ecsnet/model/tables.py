@@ -20,6 +20,11 @@ ACL_ASSOCIATIONS = Table(name="network_acl_association", record=ec2.NetworkAclAs
 DHCP_OPTIONS = Table(name="dhcp_options", record=ec2.DhcpOptions, key=lambda r: r.id)
 INTERFACES = Table(name="network_interface", record=ec2.NetworkInterface, key=lambda r: r.id)
 OBSERVED_INTERFACES = Table(name="observed_interface", record=ec2.ObservedInterface, key=lambda r: r.interface)
+CLIENT_TOKENS = Table(
+    name="ec2_client_token",
+    record=ec2.ClientToken,
+    key=lambda r: f"{scope(r.account, r.region)}/{r.operation}/{r.token}",
+)
 SEEDED_ACCOUNTS = Table(name="seeded_account", record=ec2.SeededAccount, key=lambda r: scope(r.account, r.region))
 
 LOAD_BALANCERS = Table(name="load_balancer", record=elbv2.LoadBalancer, key=lambda r: r.arn)
@@ -116,6 +121,11 @@ INTERFACES_BY_ADDRESS = Index(
     table=INTERFACES,
     values=lambda r: tuple(f"{r.vpc}/{ip}" for ip in (r.private_ip, *r.secondary_ips, *r.ipv6_ips)),
 )
+INTERFACES_WITH_SECONDARIES_BY_SUBNET = Index(
+    name="interface_with_secondaries_by_subnet",
+    table=INTERFACES,
+    values=lambda r: (r.subnet,) if r.secondary_ips else (),
+)
 INTERFACES_BY_OWNER = Index(
     name="interface_by_owner",
     table=INTERFACES,
@@ -128,6 +138,10 @@ INTERFACES_BY_PUBLIC_IP = Index(
 )
 ELASTIC_IPS_BY_PUBLIC_IP = Index(
     name="elastic_ip_by_public_ip", table=ELASTIC_IPS, values=lambda r: (str(r.public_ip),)
+)
+
+CLIENT_TOKENS_BY_RESOURCE = Index(
+    name="ec2_client_token_by_resource", table=CLIENT_TOKENS, values=lambda r: (r.resource,)
 )
 
 LOAD_BALANCERS_BY_SCOPE = Index(

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Awaitable, Callable, Hashable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from ecsnet.store.snapshot import Reader
 from ecsnet.store.store import Transaction
 
 Request = Mapping[str, Any]
@@ -79,20 +80,40 @@ class Kind(enum.Enum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Outside:
+    """What an operation may use before its transaction opens: the last snapshot and the services that are not ours."""
+
+    account: str
+    region: str
+    snapshot: Reader
+    call: Callable[[str, str, Request], Awaitable[Reply]]
+    """(botocore service name, operation, parameters) → the backing service's reply; raises AwsError."""
+
+
+Prepare = Callable[[Outside, Request], Awaitable[Request]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Operation:
     """One API operation: its botocore name and the function that carries it out."""
 
     name: str
     run: Callable[[Call, Request], Reply]
     kind: Kind
+    prepare: Prepare | None = None
+    """Awaited before the transaction opens; its result is the request that `run` gets.
+
+    For what has to be fetched first (a template in S3, a parameter in SSM), so that `run` stays pure. Such a request
+    may carry members that botocore does not know; their names start with "ecsnet:".
+    """
 
 
-def read(name: str, run: Callable[[Call, Request], Reply]) -> Operation:
-    return Operation(name=name, run=run, kind=Kind.READ)
+def read(name: str, run: Callable[[Call, Request], Reply], *, prepare: Prepare | None = None) -> Operation:
+    return Operation(name=name, run=run, kind=Kind.READ, prepare=prepare)
 
 
-def write(name: str, run: Callable[[Call, Request], Reply]) -> Operation:
-    return Operation(name=name, run=run, kind=Kind.WRITE)
+def write(name: str, run: Callable[[Call, Request], Reply], *, prepare: Prepare | None = None) -> Operation:
+    return Operation(name=name, run=run, kind=Kind.WRITE, prepare=prepare)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

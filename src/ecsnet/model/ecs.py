@@ -1,8 +1,10 @@
-"""Stored Amazon ECS resources."""
+"""Stored Amazon ECS resources, and the table of a task's states."""
 
 from __future__ import annotations
 
 import enum
+import hashlib
+from collections.abc import Mapping
 from ipaddress import IPv4Address
 from typing import Literal
 
@@ -48,6 +50,16 @@ class ContainerDefinition(Record, frozen=True, kw_only=True, gc=False):
     log_options: tuple[tuple[str, str], ...] = ()
     stop_timeout: int | None = None
     depends_on: tuple[tuple[str, str], ...] = ()
+    """((container, START | COMPLETE | SUCCESS | HEALTHY), …)."""
+
+
+class TaskFamily(Record, frozen=True, kw_only=True, gc=False):
+    """The last revision number of a family; numbers are never used again, even after DeleteTaskDefinitions."""
+
+    account: str
+    region: str
+    name: str
+    last_number: int
 
 
 class TaskDefinition(Record, frozen=True, kw_only=True, gc=False):
@@ -66,6 +78,7 @@ class TaskDefinition(Record, frozen=True, kw_only=True, gc=False):
     """JSON text of the whole normalised definition as DescribeTaskDefinition answers it."""
     registered: float
     deregistered: float | None = None
+    delete_requested: float | None = None
     tags: Tags = ()
 
 
@@ -81,6 +94,24 @@ class ServiceLoadBalancer(Record, frozen=True, kw_only=True, gc=False):
     port: int
 
 
+class StrategyItem(Record, frozen=True, kw_only=True, gc=False):
+    """One item of a capacity provider strategy."""
+
+    provider: str
+    weight: int = 0
+    base: int = 0
+
+
+class CircuitBreaker(Record, frozen=True, kw_only=True, gc=False):
+    """deploymentCircuitBreaker. `threshold` is counted in failed tasks; see `kind`."""
+
+    enable: bool = False
+    rollback: bool = False
+    reset_on_healthy: bool = True
+    kind: Literal["BOUNDED_PERCENT", "UNBOUNDED_PERCENT", "COUNT"] = "BOUNDED_PERCENT"
+    value: int = 50
+
+
 class Deployment(Record, frozen=True, kw_only=True, gc=False):
     id: str
     status: Literal["PRIMARY", "ACTIVE", "INACTIVE"]
@@ -89,9 +120,13 @@ class Deployment(Record, frozen=True, kw_only=True, gc=False):
     awsvpc: AwsvpcConfiguration | None
     launch_type: str | None
     platform_version: str | None
+    capacity_strategy: tuple[StrategyItem, ...] = ()
+    load_balancers: tuple[ServiceLoadBalancer, ...] = ()
     rollout: Literal["IN_PROGRESS", "COMPLETED", "FAILED"] = "IN_PROGRESS"
     rollout_reason: str = ""
     failed_tasks: int = 0
+    was_completed: bool = False
+    """Whether the deployment ever completed, so that a failing successor may roll back to it."""
     created: float
     updated: float
 
@@ -116,7 +151,13 @@ class Service(Record, frozen=True, kw_only=True, gc=False):
     load_balancers: tuple[ServiceLoadBalancer, ...] = ()
     minimum_healthy_percent: int = 100
     maximum_percent: int = 200
+    circuit_breaker: CircuitBreaker | None = None
     health_check_grace_seconds: int | None = None
+    steady: bool = False
+    """Whether the steady state was announced since it was last left."""
+    failed_starts: int = 0
+    """Tasks in a row that stopped without having run; starts are throttled by it."""
+    last_failed_start: float | None = None
     events: tuple[ServiceEvent, ...] = ()
     """The newest first, at most 100."""
     body: str
@@ -124,10 +165,13 @@ class Service(Record, frozen=True, kw_only=True, gc=False):
     created: float
     created_by: str = ""
     client_token: str | None = None
+    inactive_since: float | None = None
     tags: Tags = ()
 
 
 class TaskStatus(enum.Enum):
+    """lastStatus of a task, in the order in which a task passes through them."""
+
     PROVISIONING = "PROVISIONING"
     PENDING = "PENDING"
     ACTIVATING = "ACTIVATING"
@@ -136,6 +180,45 @@ class TaskStatus(enum.Enum):
     STOPPING = "STOPPING"
     DEPROVISIONING = "DEPROVISIONING"
     STOPPED = "STOPPED"
+
+
+TASK_TRANSITIONS: Mapping[TaskStatus, Mapping[TaskStatus, str]] = {
+    TaskStatus.PROVISIONING: {
+        TaskStatus.PENDING: "the network interface was observed",
+        TaskStatus.STOPPING: "stop asked for",
+        TaskStatus.DEPROVISIONING: "the interface could not be made",
+    },
+    TaskStatus.PENDING: {
+        TaskStatus.ACTIVATING: "a container was observed starting",
+        TaskStatus.STOPPING: "stop asked for, or a container failed to start",
+    },
+    TaskStatus.ACTIVATING: {
+        TaskStatus.RUNNING: "every container that may run was observed running, targets are registered",
+        TaskStatus.DEACTIVATING: "stop asked for, or a container failed to start",
+    },
+    TaskStatus.RUNNING: {
+        TaskStatus.DEACTIVATING: "stop asked for, or an essential container was observed stopped",
+    },
+    TaskStatus.DEACTIVATING: {
+        TaskStatus.STOPPING: "no target of the task is left (deregistration delay over)",
+    },
+    TaskStatus.STOPPING: {
+        TaskStatus.DEPROVISIONING: "every container was observed stopped",
+    },
+    TaskStatus.DEPROVISIONING: {
+        TaskStatus.STOPPED: "the network interface is gone",
+    },
+    TaskStatus.STOPPED: {},
+}
+"""The task lifecycle (ECS Developer Guide, "Amazon ECS task lifecycle"): from → to → what must have been observed.
+"""
+
+
+class Registration(Record, frozen=True, kw_only=True, gc=False):
+    """A target that the task was registered as: its own address and `port`, in `target_group`."""
+
+    target_group: str
+    port: int
 
 
 class Container(Record, frozen=True, kw_only=True, gc=False):
@@ -165,6 +248,7 @@ class Task(Record, frozen=True, kw_only=True, gc=False):
     service: str | None = None
     deployment: str | None = None
     launch_type: str = "FARGATE"
+    capacity_provider: str | None = None
     platform_version: str | None = None
     last_status: TaskStatus
     desired_status: Literal["RUNNING", "STOPPED"]
@@ -173,10 +257,18 @@ class Task(Record, frozen=True, kw_only=True, gc=False):
     """Id of the ELASTIC_NETWORK_INTERFACE attachment."""
     attachment_status: str | None = None
     interface: str | None = None
+    """Its ENI; kept after the ENI is gone, as DescribeTasks does."""
+    subnet: str | None = None
+    mac: str | None = None
     private_ip: IPv4Address | None = None
+    private_dns_name: str | None = None
     az: str | None = None
+    registrations: tuple[Registration, ...] = ()
+    """Targets registered while ACTIVATING; what is deregistered while DEACTIVATING."""
     overrides: str = "{}"
+    """JSON text of the TaskOverride as DescribeTasks answers it."""
     started_by: str | None = None
+    client_token: str | None = None
     created: float
     pull_started: float | None = None
     pull_stopped: float | None = None
@@ -202,3 +294,72 @@ class ObservedContainer(Record, frozen=True, kw_only=True, gc=False):
     exit_code: int | None = None
     reason: str | None = None
     at: float
+
+
+class AccountSetting(Record, frozen=True, kw_only=True, gc=False):
+    """A value given by PutAccountSetting or PutAccountSettingDefault (`principal` None)."""
+
+    account: str
+    region: str
+    name: str
+    value: str
+    principal: str | None = None
+
+
+def holds_interface(task: Task) -> bool:
+    """Whether the plan contains the task's port: from PROVISIONING until the ENI is given back.
+
+    True in every state before DEPROVISIONING, provided that an ENI was allocated. The ENI row goes in the same
+    commit in which this becomes False.
+    """
+    return task.interface is not None and task.last_status not in (TaskStatus.DEPROVISIONING, TaskStatus.STOPPED)
+
+
+def holds_processes(task: Task) -> bool:
+    """Whether the plan contains the task's workloads: PROVISIONING to DEACTIVATING.
+
+    Workloads are planned together with the port (they wait for its publication by themselves), so that start-up costs
+    one round trip. They stay while targets drain (DEACTIVATING) and leave the plan when the task is STOPPING; the
+    agent then ends the processes and reports them stopped. A task that is to stop before it ran leaves the plan at
+    once.
+    """
+    match task.last_status:
+        case TaskStatus.PROVISIONING | TaskStatus.PENDING:
+            return task.interface is not None and task.desired_status == "RUNNING"
+        case TaskStatus.ACTIVATING | TaskStatus.RUNNING | TaskStatus.DEACTIVATING:
+            return True
+        case TaskStatus.STOPPING | TaskStatus.DEPROVISIONING | TaskStatus.STOPPED:
+            return False
+
+
+def may_start(task: Task, definition: TaskDefinition, container: str) -> bool:
+    """Whether every `dependsOn` condition of a container holds, so that its workload may be planned.
+
+    A container that was seen once stays planned whatever becomes of its dependencies. A stand-in has no health check
+    to run, so HEALTHY holds for it as soon as it runs.
+    """
+    states = {one.name: one for one in task.containers}
+    if states[container].last_status != "PENDING":
+        return True
+    wanted = next(one.depends_on for one in definition.containers if one.name == container)
+    return all(_condition_holds(states[name], condition) for name, condition in wanted)
+
+
+def _condition_holds(container: Container, condition: str) -> bool:
+    match condition:
+        case "START":
+            return container.last_status != "PENDING"
+        case "COMPLETE":
+            return container.last_status == "STOPPED"
+        case "SUCCESS":
+            return container.last_status == "STOPPED" and container.exit_code == 0
+        case "HEALTHY":
+            return container.last_status == "RUNNING" and (
+                container.runtime == "stand-in" or container.health == "HEALTHY"
+            )
+    raise ValueError(f"unknown dependsOn condition {condition!r}")
+
+
+def container_token(task: str, container: str) -> str:
+    """The id of a container in its metadata URIs (`/v4/<token>`): 32 hex digits, the same after every restart."""
+    return hashlib.sha256(f"{task}/{container}".encode()).hexdigest()[:32]

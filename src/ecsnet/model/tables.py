@@ -41,6 +41,12 @@ OBSERVED_LOAD_BALANCERS = Table(
 
 CLUSTERS = Table(name="cluster", record=ecs.Cluster, key=lambda r: r.arn)
 TASK_DEFINITIONS = Table(name="task_definition", record=ecs.TaskDefinition, key=lambda r: r.arn)
+TASK_FAMILIES = Table(name="task_family", record=ecs.TaskFamily, key=lambda r: f"{scope(r.account, r.region)}/{r.name}")
+ACCOUNT_SETTINGS = Table(
+    name="account_setting",
+    record=ecs.AccountSetting,
+    key=lambda r: f"{scope(r.account, r.region)}/{r.principal or ''}/{r.name}",
+)
 SERVICES = Table(name="service", record=ecs.Service, key=lambda r: r.arn)
 TASKS = Table(name="task", record=ecs.Task, key=lambda r: r.arn)
 OBSERVED_CONTAINERS = Table(
@@ -189,6 +195,18 @@ TASKS_BY_INTERFACE = Index(
     name="task_by_interface", table=TASKS, values=lambda r: (r.interface,) if r.interface else ()
 )
 TASKS_BY_STATUS = Index(name="task_by_status", table=TASKS, values=lambda r: (r.last_status.value,))
+TASKS_BY_CLIENT_TOKEN = Index(
+    name="task_by_client_token",
+    table=TASKS,
+    values=lambda r: (f"{r.cluster}/{r.client_token}",) if r.client_token else (),
+)
+TASKS_BY_DEFINITION = Index(name="task_by_definition", table=TASKS, values=lambda r: (r.task_definition,))
+TASK_FAMILIES_BY_SCOPE = Index(
+    name="task_family_by_scope", table=TASK_FAMILIES, values=lambda r: (scope(r.account, r.region),)
+)
+ACCOUNT_SETTINGS_BY_SCOPE = Index(
+    name="account_setting_by_scope", table=ACCOUNT_SETTINGS, values=lambda r: (scope(r.account, r.region),)
+)
 OBSERVED_CONTAINERS_BY_TASK = Index(
     name="observed_container_by_task", table=OBSERVED_CONTAINERS, values=lambda r: (r.task,)
 )

@@ -1,0 +1,53 @@
+"""`ecsnet`: the command line. One line per command; errors are one clear line and a hint."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+import typer
+
+from ecsnet.cli import demo, deploy, lifecycle, show, traffic
+from ecsnet.cli.errors import CliError
+
+app = typer.Typer(
+    name="ecsnet",
+    help="Amazon ECS networking, run for real on this machine: real packets, the AWS APIs, no account.",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.command(rich_help_panel="Start and stop")(lifecycle.up)
+app.command(rich_help_panel="Start and stop")(lifecycle.down)
+app.command(rich_help_panel="Start and stop")(lifecycle.status)
+app.command(rich_help_panel="Start and stop")(lifecycle.env)
+app.command(rich_help_panel="Start and stop")(demo.demo)
+app.command(rich_help_panel="Stacks")(deploy.deploy)
+app.command(rich_help_panel="Stacks")(deploy.destroy)
+app.command(rich_help_panel="Look")(show.ps)
+app.command("map", rich_help_panel="Look")(show.network_map)
+app.command(rich_help_panel="Look")(traffic.logs)
+app.command(rich_help_panel="Look")(traffic.nft)
+app.command(rich_help_panel="Packets")(traffic.curl)
+app.command("exec", rich_help_panel="Packets")(traffic.execute)
+
+
+def main() -> None:
+    """Entry point of the `ecsnet` command."""
+    try:
+        app(standalone_mode=False)
+    except CliError as error:
+        print(f"ecsnet: {error.message}", file=sys.stderr)
+        if error.hint:
+            print(f"  {error.hint}", file=sys.stderr)
+        sys.exit(error.code)
+    except click.exceptions.Exit as stop:
+        sys.exit(stop.exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        sys.exit(130)
+    except BrokenPipeError:
+        sys.exit(0)

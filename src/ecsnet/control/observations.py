@@ -1,0 +1,108 @@
+"""Writes what the agent saw into the store; nothing else may claim that something is in force.
+
+Interfaces and load balancers count as seen when the host objects that publish them are in force: this module keeps,
+per such owner, the published keys that are still awaited.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+
+from ecsnet.controllers import target_health
+from ecsnet.hostplan.kernel import HostObject
+from ecsnet.hostplan.messages import Applied, ContainerSeen, TargetSeen
+from ecsnet.model.ec2 import ObservedInterface
+from ecsnet.model.ecs import ObservedContainer
+from ecsnet.model.elbv2 import ObservedLoadBalancer
+from ecsnet.model.tables import (
+    INTERFACES,
+    LOAD_BALANCERS,
+    OBSERVED_CONTAINERS,
+    OBSERVED_INTERFACES,
+    OBSERVED_LOAD_BALANCERS,
+    TASKS,
+)
+from ecsnet.services.call import Call
+
+OpenCall = Callable[[], AbstractContextManager[Call]]
+"""Opens a store transaction and gives a call in it."""
+
+PublisherOf = Callable[[str], tuple[str, str] | None]
+"""Which owner a host object key publishes: ("interface", ENI id) or ("load_balancer", ARN)."""
+
+
+class Observations:
+    """Turns the agent's messages into observation rows."""
+
+    def __init__(self, open_call: OpenCall, published_by: Callable[[HostObject], tuple[str, str] | None]) -> None:
+        self._open = open_call
+        self._published_by = published_by
+        self._awaited: dict[tuple[str, str], dict[str, int]] = {}
+        self._by_key: dict[str, tuple[str, str]] = {}
+
+    def planned(self, revision: int, put: tuple[HostObject, ...], remove: tuple[str, ...]) -> None:
+        """The plan changed: await the published keys among the new objects."""
+        for item in put:
+            owner = self._published_by(item)
+            if owner is not None:
+                self._awaited.setdefault(owner, {})[item.key] = revision
+                self._by_key[item.key] = owner
+        for key in remove:
+            owner = self._by_key.pop(key, None)
+            if owner is not None and owner in self._awaited:
+                self._awaited[owner].pop(key, None)
+                if not self._awaited[owner]:
+                    del self._awaited[owner]
+
+    def applied(self, message: Applied, failures: Mapping[str, str]) -> None:
+        """Everything up to a revision was attempted: owners whose keys are all in force are seen."""
+        complete = [
+            owner
+            for owner, keys in self._awaited.items()
+            if all(revision <= message.revision and key not in failures for key, revision in keys.items())
+        ]
+        if not complete:
+            return
+        with self._open() as call:
+            for kind, owner in complete:
+                del self._awaited[(kind, owner)]
+                if kind == "interface" and call.tx.get(INTERFACES, owner) is not None:
+                    call.tx.put(OBSERVED_INTERFACES, ObservedInterface(interface=owner, revision=message.revision))
+                elif kind == "load_balancer" and call.tx.get(LOAD_BALANCERS, owner) is not None:
+                    call.tx.put(
+                        OBSERVED_LOAD_BALANCERS, ObservedLoadBalancer(load_balancer=owner, revision=message.revision)
+                    )
+
+    def container(self, message: ContainerSeen) -> None:
+        """A container's process was seen. Messages about tasks that are gone are dropped."""
+        task, _, container = message.key.removeprefix("workload:").rpartition("/")
+        with self._open() as call:
+            if call.tx.get(TASKS, task) is None:
+                return
+            call.tx.put(
+                OBSERVED_CONTAINERS,
+                ObservedContainer(
+                    task=task,
+                    container=container,
+                    state=message.state,
+                    runtime=message.runtime,
+                    runtime_id=message.runtime_id,
+                    exit_code=message.exit_code,
+                    reason=message.reason,
+                    at=message.at,
+                ),
+            )
+
+    def target(self, message: TargetSeen) -> None:
+        """A load balancer's probe of a target changed its result."""
+        with self._open() as call:
+            target_health.record(
+                call,
+                message.group,
+                message.address,
+                message.port,
+                message.healthy,
+                message.reason,
+                message.description,
+            )

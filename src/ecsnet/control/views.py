@@ -1,0 +1,205 @@
+"""What the command line shows: tasks and the network, read from a snapshot in the user's own nouns."""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Address
+from typing import Any
+
+from ecsnet.fabric.kernel.naming import router_namespace, task_namespace
+from ecsnet.model.base import Tags
+from ecsnet.model.ec2 import NetworkInterface, Subnet, Vpc
+from ecsnet.model.ecs import Service, Task
+from ecsnet.model.tables import (
+    INTERFACES,
+    INTERFACES_BY_SUBNET,
+    INTERNET_GATEWAYS_BY_VPC,
+    LOAD_BALANCERS,
+    NAT_GATEWAYS_BY_VPC,
+    OBSERVED_INTERFACES,
+    SERVICES,
+    SUBNETS_BY_VPC,
+    TARGET_HEALTH,
+    TASK_DEFINITIONS,
+    TASKS,
+    VPCS,
+    target_key,
+)
+from ecsnet.services.ec2.ops import public_ip_of
+from ecsnet.services.ec2.routing import subnet_is_public
+from ecsnet.store.snapshot import Snapshot
+
+Json = dict[str, Any]
+
+
+class NotFound(Exception):
+    """Nothing, or more than one thing, has that name; `hint` says what there is."""
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
+def tasks(snapshot: Snapshot) -> list[Json]:
+    """Every task, running ones by service first."""
+    rows = sorted(snapshot.rows(TASKS), key=lambda t: (t.last_status.value == "STOPPED", t.group, t.created))
+    return [task(snapshot, row) for row in rows]
+
+
+def task(snapshot: Snapshot, row: Task) -> Json:
+    """One task with where it runs, as what, and how its targets are."""
+    definition = snapshot.get(TASK_DEFINITIONS, row.task_definition)
+    interface = snapshot.get(INTERFACES, row.interface) if row.interface else None
+    public = public_ip_of(snapshot, interface, interface.private_ip) if interface else None
+    service = snapshot.get(SERVICES, row.service) if row.service else None
+    runtimes = sorted({container.runtime for container in row.containers if container.runtime})
+    return {
+        "id": row.id,
+        "arn": row.arn,
+        "service": service.name if service else None,
+        "group": row.group,
+        "mode": definition.network_mode if definition else "awsvpc",
+        "runtime": "+".join(runtimes),
+        "address": str(row.private_ip) if row.private_ip else None,
+        "public_address": str(public) if public else None,
+        "status": row.last_status.value,
+        "stopped_reason": row.stopped_reason or "",
+        "target_health": _health(snapshot, service, row),
+        "containers": [
+            {
+                "name": container.name,
+                "image": container.image,
+                "status": container.last_status,
+                "runtime": container.runtime,
+                "runtime_id": container.runtime_id,
+            }
+            for container in row.containers
+        ],
+        "account": row.account,
+        "region": row.region,
+    }
+
+
+def _health(snapshot: Snapshot, service: Service | None, row: Task) -> str | None:
+    if service is None or row.private_ip is None or not service.load_balancers:
+        return None
+    states = []
+    for balancer in service.load_balancers:
+        seen = snapshot.get(TARGET_HEALTH, target_key(balancer.target_group, str(row.private_ip), balancer.port))
+        if seen is not None:
+            states.append(seen.state)
+    return ",".join(states) or None
+
+
+def find_task(snapshot: Snapshot, name: str) -> Json:
+    """One live task by id (or its beginning), ARN or service name, with the place where its packets start.
+
+    Raises NotFound.
+    """
+    live = [row for row in snapshot.rows(TASKS) if row.last_status.value != "STOPPED"]
+    fits = [row for row in live if row.arn == name or row.id.startswith(name)]
+    if not fits:
+        fits = [row for row in live if row.group == f"service:{name}" or _service_name(snapshot, row) == name][:1]
+    if not fits:
+        known = ", ".join(sorted({_service_name(snapshot, row) or row.id[:12] for row in live})) or "none"
+        raise NotFound(f"no running task or service is called {name}.", f"There are: {known}")
+    if len(fits) > 1:
+        raise NotFound(f"{len(fits)} tasks begin with {name}.", "Give more digits: ecsnet ps")
+    row = fits[0]
+    interface = snapshot.get(INTERFACES, row.interface) if row.interface else None
+    if interface is None:
+        raise NotFound(f"task {row.id} has no network interface yet.", "See: ecsnet ps")
+    vpc = snapshot.get(VPCS, interface.vpc)
+    resolver = _resolver(vpc) if vpc else "169.254.169.253"
+    return {**task(snapshot, row), "netns": task_namespace(row.id), "nameserver": resolver}
+
+
+def _service_name(snapshot: Snapshot, row: Task) -> str | None:
+    service = snapshot.get(SERVICES, row.service) if row.service else None
+    return service.name if service else None
+
+
+def _resolver(vpc: Vpc) -> str:
+    return str(IPv4Address(int(vpc.cidrs[0].cidr.network_address) + 2))
+
+
+def router_of(snapshot: Snapshot, name: str) -> str:
+    """The router namespace of a VPC given by id or Name tag. Raises NotFound."""
+    fits = [vpc for vpc in snapshot.rows(VPCS) if vpc.id == name or _name(vpc.tags) == name]
+    if not fits:
+        known = ", ".join(f"{vpc.id} {_name(vpc.tags)}".strip() for vpc in snapshot.rows(VPCS))
+        raise NotFound(f"there is no VPC {name}.", f"There are: {known}")
+    if len(fits) > 1:
+        raise NotFound(f"{len(fits)} VPCs are called {name}.", "Give the id: ecsnet map")
+    return router_namespace(fits[0].id)
+
+
+def network(snapshot: Snapshot) -> list[Json]:
+    """VPC → subnet → interface, as a tree."""
+    return [_vpc(snapshot, vpc) for vpc in sorted(snapshot.rows(VPCS), key=lambda v: (v.region, v.id))]
+
+
+def _vpc(snapshot: Snapshot, vpc: Vpc) -> Json:
+    gateways: list[Json] = []
+    for gateway in snapshot.find(INTERNET_GATEWAYS_BY_VPC, vpc.id):
+        gateways.append({"kind": "internet gateway", "id": gateway.id, "detail": ""})
+    for nat in snapshot.find(NAT_GATEWAYS_BY_VPC, vpc.id):
+        if nat.state != "deleted":
+            detail = f"{nat.private_ip} as {nat.public_ip}  {nat.state}"
+            gateways.append({"kind": "NAT gateway", "id": nat.id, "detail": detail})
+    subnets = sorted(snapshot.find(SUBNETS_BY_VPC, vpc.id), key=lambda s: (s.az, str(s.cidr)))
+    return {
+        "id": vpc.id,
+        "name": _name(vpc.tags) or ("default" if vpc.is_default else ""),
+        "cidrs": [str(association.cidr) for association in vpc.cidrs],
+        "account": vpc.account,
+        "region": vpc.region,
+        "gateways": gateways,
+        "subnets": [_subnet(snapshot, subnet) for subnet in subnets],
+    }
+
+
+def _subnet(snapshot: Snapshot, subnet: Subnet) -> Json:
+    interfaces = sorted(snapshot.find(INTERFACES_BY_SUBNET, subnet.id), key=lambda i: int(i.private_ip))
+    return {
+        "id": subnet.id,
+        "name": _name(subnet.tags),
+        "cidr": str(subnet.cidr),
+        "az": subnet.az,
+        "kind": "public" if subnet_is_public(snapshot, subnet) else "private",
+        "interfaces": [_interface(snapshot, interface) for interface in interfaces],
+    }
+
+
+def _interface(snapshot: Snapshot, interface: NetworkInterface) -> Json:
+    public = public_ip_of(snapshot, interface, interface.private_ip)
+    return {
+        "id": interface.id,
+        "address": str(interface.private_ip),
+        "public_address": str(public) if public else None,
+        "groups": list(interface.groups),
+        "used_by": _user(snapshot, interface),
+        "in_force": snapshot.get(OBSERVED_INTERFACES, interface.id) is not None,
+    }
+
+
+def _user(snapshot: Snapshot, interface: NetworkInterface) -> str:
+    if interface.attachment is None:
+        return "not attached"
+    owner = interface.attachment.owner
+    match interface.attachment.owner_kind:
+        case "task":
+            row = snapshot.get(TASKS, owner)
+            if row is None:
+                return "task"
+            return f"task {_service_name(snapshot, row) or row.group} {row.id[:12]}"
+        case "load_balancer":
+            balancer = snapshot.get(LOAD_BALANCERS, owner)
+            return f"load balancer {balancer.name}" if balancer else "load balancer"
+        case "nat":
+            return f"NAT gateway {owner}"
+        case "instance":
+            return f"instance {owner}"
+
+
+def _name(tags: Tags) -> str:
+    return next((value for key, value in tags if key == "Name"), "")

@@ -1,0 +1,112 @@
+"""The resource families of EC2 networking, one value each."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ecsnet.model import tables
+from ecsnet.services.ec2.family import Family
+
+VPC = Family(
+    noun="vpc",
+    prefix="vpc",
+    table=tables.VPCS,
+    scope=tables.VPCS_BY_SCOPE,
+    missing="InvalidVpcID.NotFound",
+    missing_text="The vpc ID '{id}' does not exist",
+    malformed="InvalidVpcID.Malformed",
+)
+SUBNET = Family(
+    noun="subnet",
+    prefix="subnet",
+    table=tables.SUBNETS,
+    scope=tables.SUBNETS_BY_SCOPE,
+    missing="InvalidSubnetID.NotFound",
+    missing_text="The subnet ID '{id}' does not exist",
+    malformed="InvalidSubnetID.Malformed",
+)
+INTERNET_GATEWAY = Family(
+    noun="internet-gateway",
+    prefix="igw",
+    table=tables.INTERNET_GATEWAYS,
+    scope=tables.INTERNET_GATEWAYS_BY_SCOPE,
+    missing="InvalidInternetGatewayID.NotFound",
+    missing_text="The internetGateway ID '{id}' does not exist",
+    malformed="InvalidInternetGatewayId.Malformed",
+)
+ROUTE_TABLE = Family(
+    noun="route-table",
+    prefix="rtb",
+    table=tables.ROUTE_TABLES,
+    scope=tables.ROUTE_TABLES_BY_SCOPE,
+    missing="InvalidRouteTableID.NotFound",
+    missing_text="The routeTable ID '{id}' does not exist",
+    malformed="InvalidRouteTableId.Malformed",
+)
+NAT_GATEWAY = Family(
+    noun="natgateway",
+    prefix="nat",
+    table=tables.NAT_GATEWAYS,
+    scope=tables.NAT_GATEWAYS_BY_SCOPE,
+    missing="NatGatewayNotFound",
+    missing_text="The Nat Gateway {id} was not found",
+    malformed="NatGatewayMalformed",
+)
+ELASTIC_IP = Family(
+    noun="elastic-ip",
+    prefix="eipalloc",
+    table=tables.ELASTIC_IPS,
+    scope=tables.ELASTIC_IPS_BY_SCOPE,
+    missing="InvalidAllocationID.NotFound",
+    missing_text="Allocation ID '{id}' not found.",
+    malformed="InvalidAllocationID.Malformed",
+)
+GROUP = Family(
+    noun="security-group",
+    prefix="sg",
+    table=tables.GROUPS,
+    scope=tables.GROUPS_BY_SCOPE,
+    missing="InvalidGroup.NotFound",
+    missing_text="The security group '{id}' does not exist",
+    malformed="InvalidGroupId.Malformed",
+)
+ACL = Family(
+    noun="network-acl",
+    prefix="acl",
+    table=tables.ACLS,
+    scope=tables.ACLS_BY_SCOPE,
+    missing="InvalidNetworkAclID.NotFound",
+    missing_text="The network acl ID '{id}' does not exist",
+    malformed="InvalidNetworkAclID.Malformed",
+)
+DHCP_OPTIONS = Family(
+    noun="dhcp-options",
+    prefix="dopt",
+    table=tables.DHCP_OPTIONS,
+    scope=tables.DHCP_OPTIONS_BY_SCOPE,
+    missing="InvalidDhcpOptionID.NotFound",
+    missing_text="DhcpOptionID {id} does not exist.",
+    malformed="InvalidDhcpOptionsId.Malformed",
+)
+INTERFACE = Family(
+    noun="network-interface",
+    prefix="eni",
+    table=tables.INTERFACES,
+    scope=tables.INTERFACES_BY_SCOPE,
+    missing="InvalidNetworkInterfaceID.NotFound",
+    missing_text="The networkInterface ID '{id}' does not exist",
+    malformed="InvalidNetworkInterfaceId.Malformed",
+)
+
+ALL: tuple[Family[Any], ...] = (
+    VPC,
+    SUBNET,
+    INTERNET_GATEWAY,
+    ROUTE_TABLE,
+    NAT_GATEWAY,
+    ELASTIC_IP,
+    GROUP,
+    ACL,
+    DHCP_OPTIONS,
+    INTERFACE,
+)

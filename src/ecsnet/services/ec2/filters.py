@@ -1,0 +1,121 @@
+"""The `Filters` parameter of the Describe calls (EC2 API, shape Filter).
+
+Filters are ANDed, the values of one are ORed; `*` and `?` are wildcards, a backslash makes them literal; values are
+case-sensitive. A filter that an index serves narrows the candidates first, so no listing walks all resources for it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
+
+from ecsnet.model.base import Record, Tags
+from ecsnet.services.call import AwsError, Call, Request
+from ecsnet.store.schema import Index
+
+R = TypeVar("R", bound=Record)
+
+Extract = Callable[[Call, R], Iterable[str]]
+"""The values of one filterable field. A single value may come as a one-tuple."""
+
+_VALUES_PER_FILTER = 200
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Test(Generic[R]):
+    """One filter of a request, ready to be asked about records."""
+
+    name: str
+    extract: Extract[R]
+    exact: frozenset[str]
+    patterns: tuple[re.Pattern[str], ...]
+
+    def matches(self, call: Call, record: R) -> bool:
+        for value in self.extract(call, record):
+            if value in self.exact or any(pattern.fullmatch(value) for pattern in self.patterns):
+                return True
+        return False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Filters(Generic[R]):
+    """The filters that one listing knows: extractors by name and, for some names, the index that serves them."""
+
+    fields: Mapping[str, Extract[R]]
+    indexes: Mapping[str, Index[R]] = field(default_factory=dict)
+    tags: Callable[[R], Tags] | None = None
+
+    def parse(self, request: Request) -> tuple[Test[R], ...]:
+        """The request's filters. Raises InvalidParameterValue for a name that the call does not document."""
+        return tuple(self._test(one) for one in request.get("Filters") or ())
+
+    def _test(self, one: Mapping[str, Any]) -> Test[R]:
+        name = str(one.get("Name") or "")
+        values: Sequence[str] = one.get("Values") or ()
+        extract = self.fields.get(name)
+        if extract is None and self.tags is not None:
+            extract = _tag_extract(name, self.tags)
+        if extract is None:
+            raise AwsError("InvalidParameterValue", f"The filter '{name}' is invalid")
+        if len(values) > _VALUES_PER_FILTER:
+            raise AwsError(
+                "FilterLimitExceeded", f"The maximum length for a filter value list is {_VALUES_PER_FILTER}: {name}"
+            )
+        exact, patterns = [], []
+        for value in values:
+            if "*" in value or "?" in value or "\\" in value:
+                patterns.append(re.compile(_expression(value), re.DOTALL))
+            else:
+                exact.append(value)
+        return Test(name=name, extract=extract, exact=frozenset(exact), patterns=tuple(patterns))
+
+    def candidates(self, call: Call, tests: Sequence[Test[R]]) -> Iterable[R] | None:
+        """The records under the first index that a test allows, or None when no index helps."""
+        for test in tests:
+            index = self.indexes.get(test.name)
+            if index is not None and not test.patterns:
+                if len(test.exact) == 1:
+                    return call.tx.find(index, next(iter(test.exact)))
+                found = {index.table.key(record): record for v in test.exact for record in call.tx.find(index, v)}
+                return found.values()
+        return None
+
+
+def _tag_extract(name: str, tags: Callable[[R], Tags]) -> Extract[R] | None:
+    if name.startswith("tag:"):
+        wanted = name[4:]
+        return lambda call, record: [value for key, value in tags(record) if key == wanted]
+    if name == "tag-key":
+        return lambda call, record: [key for key, _ in tags(record)]
+    if name == "tag-value":
+        return lambda call, record: [value for _, value in tags(record)]
+    return None
+
+
+def _expression(pattern: str) -> str:
+    """The regular expression of a wildcard pattern."""
+    result = []
+    characters = iter(pattern)
+    for character in characters:
+        match character:
+            case "*":
+                result.append(".*")
+            case "?":
+                result.append(".")
+            case "\\":
+                result.append(re.escape(next(characters, "\\")))
+            case _:
+                result.append(re.escape(character))
+    return "".join(result)
+
+
+def flag(value: bool) -> tuple[str]:
+    """A boolean as a filter value."""
+    return ("true",) if value else ("false",)
+
+
+def some(value: object | None) -> tuple[str, ...]:
+    """An optional value as filter values."""
+    return () if value is None else (str(value),)

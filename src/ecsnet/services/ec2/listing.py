@@ -1,0 +1,68 @@
+"""The one shape that the Describe calls of all families have: ids or filters, a page, cached items."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from ecsnet.model.base import Record
+from ecsnet.services.call import Cached, Call, Reply, Request
+from ecsnet.services.ec2.family import Family
+from ecsnet.services.ec2.filters import Filters
+from ecsnet.services.ec2.paging import page
+
+R = TypeVar("R", bound=Record)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Listing(Generic[R]):
+    """One Describe call: the member that holds ids, the member that the reply fills, and what an item looks like."""
+
+    family: Family[R]
+    filters: Filters[R]
+    ids: str | None
+    members: str
+    item: Callable[[Call, R], Cached]
+    visible: Callable[[Call, R], bool] = lambda call, record: True
+    """False for records that AWS no longer lists (a NAT gateway deleted an hour ago)."""
+
+    def describe(self, call: Call, request: Request) -> Reply:
+        """The reply. Raises the family's NotFound for an unknown id, and what filters and paging raise."""
+        chosen = {self.family.table.key(record): record for record in self.select(call, request)}
+        keys, token = page(request, sorted(chosen), ids_member=self.ids)
+        reply: dict[str, Any] = {self.members: [self.item(call, chosen[key]) for key in keys]}
+        if token is not None:
+            reply["NextToken"] = token
+        return reply
+
+    def select(self, call: Call, request: Request) -> Iterable[R]:
+        """The records that the request's ids and filters choose, in no particular order."""
+        tests = self.filters.parse(request)
+        rows: Iterable[R]
+        if self.ids is not None and request.get(self.ids):
+            rows = [self._named(call, key) for key in request[self.ids]]
+        else:
+            rows = self._candidates(call, tests)
+        if not tests:
+            return rows
+        return [row for row in rows if all(test.matches(call, row) for test in tests)]
+
+    def _named(self, call: Call, key: str) -> R:
+        row = self.family.require(call, key)
+        if not self.visible(call, row):
+            raise self.family.unknown(key)
+        return row
+
+    def _candidates(self, call: Call, tests: Any) -> Iterable[R]:
+        indexed = self.filters.candidates(call, tests)
+        if indexed is None:
+            return (row for row in self.family.all(call) if self.visible(call, row))
+        # An index may span accounts, so what it gives is asked for again in this account and region.
+        key = self.family.table.key
+        return (row for row in indexed if self.family.find(call, key(row)) is row and self.visible(call, row))
+
+
+def drop_empty(members: Mapping[str, Any]) -> dict[str, Any]:
+    """A reply without the members that AWS leaves out (None)."""
+    return {name: value for name, value in members.items() if value is not None}

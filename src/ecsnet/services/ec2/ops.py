@@ -1,0 +1,39 @@
+"""The verbs that other services and controllers may call, in their own transaction.
+
+Everything else in this package is the API's business. All take `call: Call` (or a reader) first.
+"""
+
+from __future__ import annotations
+
+from ecsnet.services.ec2.addressing import (
+    allocate_public_ip,
+    private_dns_name,
+    public_dns_name,
+    public_ip_of,
+)
+from ecsnet.services.ec2.default_vpc import find_default_vpc, seed_account
+from ecsnet.services.ec2.interfaces import (
+    allocate_interface,
+    attach_interface,
+    detach_interface,
+    interface_status,
+    release_interface,
+    validate_subnets_and_groups,
+)
+from ecsnet.services.ec2.security_groups import default_group
+
+__all__ = [
+    "allocate_interface",
+    "allocate_public_ip",
+    "attach_interface",
+    "default_group",
+    "detach_interface",
+    "find_default_vpc",
+    "interface_status",
+    "private_dns_name",
+    "public_dns_name",
+    "public_ip_of",
+    "release_interface",
+    "seed_account",
+    "validate_subnets_and_groups",
+]

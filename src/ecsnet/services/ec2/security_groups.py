@@ -1,0 +1,84 @@
+"""What other families need to know of security groups: making one, finding the default one, its rules."""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Network, IPv6Network
+
+from ecsnet.model import ec2
+from ecsnet.model.base import Tags
+from ecsnet.model.tables import GROUP_RULES, GROUPS, GROUPS_BY_VPC, RULES_BY_GROUP
+from ecsnet.services.call import AwsError, Call
+from ecsnet.services.ec2 import idempotency
+from ecsnet.store.snapshot import Reader
+
+DEFAULT_NAME = "default"
+EVERYWHERE = IPv4Network("0.0.0.0/0")
+EVERYWHERE_6 = IPv6Network("::/0")
+
+
+def add_group(call: Call, vpc: ec2.Vpc, *, name: str, description: str, tags: Tags = ()) -> ec2.SecurityGroup:
+    """A group with AWS's first rules: all egress, no ingress (VPC User Guide, "Security groups")."""
+    group = call.tx.put(
+        GROUPS,
+        ec2.SecurityGroup(
+            id=call.ids.resource("sg"),
+            account=call.account,
+            region=call.region,
+            vpc=vpc.id,
+            name=name,
+            description=description,
+            tags=tags,
+        ),
+    )
+    add_rule(call, group, egress=True, cidr=EVERYWHERE)
+    if vpc.ipv6_cidrs:
+        add_rule(call, group, egress=True, cidr=EVERYWHERE_6)
+    return group
+
+
+def add_default_group(call: Call, vpc: ec2.Vpc) -> ec2.SecurityGroup:
+    """The group of every interface that names none: it admits its own members."""
+    group = add_group(call, vpc, name=DEFAULT_NAME, description="default VPC security group")
+    add_rule(call, group, egress=False, peer_group=group.id)
+    return group
+
+
+def add_rule(
+    call: Call,
+    group: ec2.SecurityGroup,
+    *,
+    egress: bool,
+    cidr: IPv4Network | IPv6Network | None = None,
+    peer_group: str | None = None,
+) -> ec2.SecurityGroupRule:
+    """A rule for all protocols."""
+    return call.tx.put(
+        GROUP_RULES,
+        ec2.SecurityGroupRule(
+            id=call.ids.resource("sgr"),
+            group=group.id,
+            egress=egress,
+            protocol="-1",
+            from_port=-1,
+            to_port=-1,
+            cidr=cidr,
+            peer_group=peer_group,
+            peer_account=call.account if peer_group is not None else None,
+        ),
+    )
+
+
+def default_group(reader: Reader, vpc: str) -> ec2.SecurityGroup:
+    """The VPC's default group. Raises InvalidGroup.NotFound for a VPC that does not exist."""
+    for group in reader.find(GROUPS_BY_VPC, vpc):
+        if group.name == DEFAULT_NAME:
+            return group
+    raise AwsError("InvalidGroup.NotFound", f"The security group '{DEFAULT_NAME}' does not exist in VPC '{vpc}'")
+
+
+def remove_group(call: Call, group: str) -> None:
+    """Delete a group with its rules, without asking who uses it."""
+    for rule in list(call.tx.keys(RULES_BY_GROUP, group)):
+        call.tx.delete(GROUP_RULES, rule)
+    idempotency.forget(call, group)
+    call.tx.delete(GROUPS, group)

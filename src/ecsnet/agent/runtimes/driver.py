@@ -1,0 +1,179 @@
+"""The driver of containers: chooses the runtime, starts and stops on worker threads, reports what was seen.
+
+A container that runs (or has ended) is never replaced: ECS tasks are immutable, so a changed `Workload` under the same
+key (say, a resolver address after the VPC's attributes changed) takes effect with the next task, as on AWS.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from ecsnet.agent.runtimes.runtime import Found, Runtime, RuntimeName, WorkloadError
+from ecsnet.hostplan.kernel import HostObject
+from ecsnet.hostplan.messages import ContainerSeen
+from ecsnet.hostplan.workload import Workload
+
+WORKERS = 16
+"""Containers that may be started or stopped at once; a real one takes 40 ms, most of it waiting."""
+
+Emit = Callable[[ContainerSeen], None]
+
+
+class WorkloadDriver:
+    """Keeps the containers of this host. `choose` gives the runtime's name for a workload whose runtime is auto."""
+
+    kinds: tuple[type[HostObject], ...] = (Workload,)
+
+    def __init__(
+        self,
+        runtimes: Mapping[RuntimeName, Runtime],
+        *,
+        choose: Callable[[Workload], RuntimeName],
+        emit: Emit,
+        now: Callable[[], float],
+    ) -> None:
+        self._runtimes = runtimes
+        self._choose = choose
+        self._emit = emit
+        self._now = now
+        self._workers = ThreadPoolExecutor(max_workers=WORKERS, thread_name_prefix="workload")
+        self._lock = threading.Lock()
+        self._queues: dict[str, deque[Callable[[], None]]] = {}
+        """What is still to be done, by key; a key is present while a worker is at it."""
+        self._where: dict[str, RuntimeName] = {}
+        self._wanted: dict[str, Workload] = {}
+        self._seen: dict[str, ContainerSeen] = {}
+
+    def observe(self, desired: Mapping[str, HostObject]) -> Mapping[str, HostObject | None]:
+        with self._lock:
+            busy = set(self._queues)
+            failed = {key for key, seen in self._seen.items() if seen.state == "failed"}
+        there: dict[str, HostObject | None] = {}
+        for name, runtime in self._runtimes.items():
+            try:
+                holds = runtime.found()
+            except WorkloadError:
+                # Unknown is not gone: starting a second copy would be worse than noticing a loss later.
+                there.update({key: desired.get(key) for key, where in self._where.items() if where == name})
+                continue
+            for found in holds:
+                there[found.key] = desired.get(found.key)
+                self._where.setdefault(found.key, name)
+                if found.key not in busy:
+                    self._report(found, name)
+        # One that is being started is there; one that failed to start is not tried again: ECS replaces the task.
+        for key in busy | failed:
+            if key in desired:
+                there[key] = desired[key]
+        return there
+
+    def apply(self, put: Sequence[HostObject], remove: Sequence[str]) -> Mapping[str, str]:
+        for workload in put:
+            assert isinstance(workload, Workload)
+            self._wanted[workload.key] = workload
+            self._enqueue(workload.key, lambda workload=workload: self._start(workload))  # type: ignore[misc]
+        for key in remove:
+            timeout = float(self._wanted[key].stop_timeout) if key in self._wanted else 30.0
+            self._wanted.pop(key, None)
+            self._enqueue(key, lambda key=key, timeout=timeout: self._stop(key, timeout))  # type: ignore[misc]
+        return {}
+
+    def close(self) -> None:
+        self._workers.shutdown(wait=False, cancel_futures=True)
+        for runtime in self._runtimes.values():
+            runtime.close()
+
+    def ended(self, name: RuntimeName, found: Found) -> None:
+        """Told by a runtime (any thread): a container has ended by itself."""
+        self._report(found, name)
+
+    def runtime_of(self, key: str) -> RuntimeName | None:
+        """The runtime that holds a container; None while it is not known."""
+        return self._where.get(key)
+
+    def _enqueue(self, key: str, action: Callable[[], None]) -> None:
+        """Actions on one container happen in order, on different containers side by side."""
+        with self._lock:
+            if key in self._queues:
+                self._queues[key].append(action)
+                return
+            self._queues[key] = deque((action,))
+        self._workers.submit(self._drain, key)
+
+    def _drain(self, key: str) -> None:
+        while True:
+            with self._lock:
+                queue = self._queues[key]
+                if not queue:
+                    del self._queues[key]
+                    return
+                action = queue.popleft()
+            action()
+
+    def _start(self, workload: Workload) -> None:
+        key = workload.key
+        if key in self._where and any(found.key == key for found in self._runtimes[self._where[key]].found()):
+            return
+        name: RuntimeName = self._choose(workload) if workload.runtime == "auto" else workload.runtime
+        self._say(key, "starting", name, "")
+        try:
+            runtime_id = self._runtimes[name].start(workload)
+        except WorkloadError as error:
+            self._say(key, "failed", name, "", reason=str(error))
+            return
+        self._where[key] = name
+        self._say(key, "running", name, runtime_id)
+
+    def _stop(self, key: str, timeout: float) -> None:
+        name = self._where.get(key)
+        if name is not None:
+            try:
+                found = self._runtimes[name].stop(key, timeout)
+            except WorkloadError as error:
+                seen = self._seen.get(key)
+                self._say(key, "failed", name, seen.runtime_id if seen else "", reason=str(error))
+                return
+            if found is not None:
+                self._report(found, name)
+        self._where.pop(key, None)
+        self._seen.pop(key, None)
+
+    def _report(self, found: Found, name: RuntimeName) -> None:
+        if found.ended:
+            self._say(found.key, "stopped", name, found.runtime_id, exit_code=found.exit_code, reason=found.reason)
+        else:
+            self._say(found.key, "running", name, found.runtime_id)
+
+    def _say(
+        self,
+        key: str,
+        state: str,
+        name: RuntimeName,
+        runtime_id: str,
+        *,
+        exit_code: int | None = None,
+        reason: str | None = None,
+    ) -> None:
+        before = self._seen.get(key)
+        same = before is not None and (before.state, before.runtime_id, before.exit_code) == (
+            state,
+            runtime_id,
+            exit_code,
+        )
+        # Once ended, always ended: a look at the machine that began earlier may still call it running.
+        if same or (before is not None and before.state == "stopped"):
+            return
+        seen = ContainerSeen(
+            key=key,
+            state=state,  # type: ignore[arg-type]
+            runtime=name,
+            runtime_id=runtime_id,
+            exit_code=exit_code,
+            reason=reason,
+            at=self._now(),
+        )
+        self._seen[key] = seen
+        self._emit(seen)

@@ -1,0 +1,74 @@
+"""Puts the runtimes and the driver of containers together for the agent."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+import msgspec
+
+from ecsnet.agent.driver import AgentContext, AskError, AskHandler, Part
+from ecsnet.agent.runtimes.driver import WorkloadDriver
+from ecsnet.agent.runtimes.runtime import RuntimeName, WorkloadError
+from ecsnet.agent.runtimes.standin import StandInRuntime
+from ecsnet.hostplan.workload import Workload
+
+T = TypeVar("T")
+
+
+class HealthArgument(msgspec.Struct, frozen=True, kw_only=True):
+    """Argument of the ask `standin.health`: answer 503 (`healthy` false) on `path`, or on every path."""
+
+    key: str
+    healthy: bool
+    path: str | None = None
+
+
+class ExitArgument(msgspec.Struct, frozen=True, kw_only=True):
+    """Argument of the ask `standin.exit`: let the container end by itself with `code`."""
+
+    key: str
+    code: int = 1
+
+
+def workloads(context: AgentContext) -> Part:
+    """The containers of this host: stand-ins."""
+    standin = StandInRuntime(context.state, ended=lambda found: driver.ended("stand-in", found), lost=context.wake)
+
+    def choose(workload: Workload) -> RuntimeName:
+        return "stand-in"
+
+    driver = WorkloadDriver({"stand-in": standin}, choose=choose, emit=context.emit, now=context.now)
+    return Part(driver=driver, asks={"standin.health": _health(standin), "standin.exit": _exit(standin)})
+
+
+def _health(standin: StandInRuntime) -> AskHandler:
+    def answer(argument: bytes) -> bytes:
+        given = _argument(argument, HealthArgument)
+        _try(lambda: standin.set_health(given.key, given.healthy, given.path))
+        return b"{}"
+
+    return answer
+
+
+def _exit(standin: StandInRuntime) -> AskHandler:
+    def answer(argument: bytes) -> bytes:
+        given = _argument(argument, ExitArgument)
+        _try(lambda: standin.exit(given.key, given.code))
+        return b"{}"
+
+    return answer
+
+
+def _argument(argument: bytes, kind: type[T]) -> T:
+    try:
+        return msgspec.json.decode(argument, type=kind)
+    except msgspec.MsgspecError as error:
+        raise AskError(f"the argument is not understood: {error}") from error
+
+
+def _try(call: Callable[[], None]) -> None:
+    try:
+        call()
+    except WorkloadError as error:
+        raise AskError(str(error)) from error

@@ -1,0 +1,49 @@
+"""What a runtime is: one way to run a container. Calls block; the workload driver makes them on worker threads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from ecsnet.hostplan.workload import Workload
+
+RuntimeName = Literal["stand-in", "podman", "process"]
+
+
+class WorkloadError(Exception):
+    """A container could not be started or stopped; the text is one sentence for the user."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """A container that the runtime holds. `exit_code` and `reason` are set once it has ended."""
+
+    key: str
+    runtime_id: str
+    ended: bool = False
+    exit_code: int | None = None
+    reason: str | None = None
+
+
+Ended = Callable[[Found], None]
+
+
+class Runtime(Protocol):
+    @property
+    def name(self) -> RuntimeName: ...
+
+    def start(self, workload: Workload) -> str:
+        """Start a container and return the runtime's id for it. Raises WorkloadError."""
+
+    def stop(self, key: str, timeout: float) -> Found | None:
+        """End a container (politely for `timeout` seconds) and forget it; what it was, or None if there was none.
+
+        Raises WorkloadError when it could not be removed.
+        """
+
+    def found(self) -> Sequence[Found]:
+        """Everything the runtime holds now, ended containers included, as the machine says. Raises WorkloadError."""
+
+    def close(self) -> None:
+        """Release threads and sockets; containers go on."""

@@ -1,0 +1,220 @@
+"""The stand-in's TCP side: HTTP/1.1 with keep-alive, or an echo when the first bytes are not HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import cast
+from urllib.parse import unquote
+
+import httptools
+
+LARGEST_HEADER = 65_536
+"""Bytes of request line and headers together; Application Load Balancers stop at 64 K too."""
+
+_METHODS = (b"GET ", b"HEAD ", b"POST ", b"PUT ", b"DELETE ", b"OPTIONS ", b"PATCH ", b"CONNECT ", b"TRACE ")
+_LONGEST = max(map(len, _METHODS))
+
+
+@dataclass(slots=True, kw_only=True)
+class Request:
+    """One HTTP request as it came in."""
+
+    method: str = ""
+    target: bytes = b""
+    path: str = ""
+    query: str = ""
+    headers: list[tuple[str, str]] = field(default_factory=list)
+    body_bytes: int = 0
+    keep_alive: bool = True
+
+    def header(self, name: str) -> str | None:
+        return next((value for key, value in self.headers if key == name), None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Response:
+    status: int
+    content_type: str
+    body: bytes
+    headers: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ends:
+    """The two ends of a connection as the server sees them."""
+
+    address: str
+    port: int
+    peer_address: str
+    peer_port: int
+
+
+Handler = Callable[[Request, Ends], Response | Awaitable[Response]]
+
+
+class TcpConnection(asyncio.Protocol):
+    """One connection. `connections` is the container's set of open connections, kept by the connection itself."""
+
+    def __init__(self, handler: Handler, connections: set[TcpConnection]) -> None:
+        self._handler = handler
+        self._connections = connections
+        self._transport: asyncio.Transport | None = None
+        self._kind = "unknown"
+        self._first = b""
+        self._parser: httptools.HttpRequestParser | None = None
+        self._request = Request()
+        self._header_bytes = 0
+        self._waiting: deque[Request] = deque()
+        self._answering: asyncio.Task[None] | None = None
+        self._ends = Ends(address="", port=0, peer_address="", peer_port=0)
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+        own, peer = transport.get_extra_info("sockname"), transport.get_extra_info("peername")
+        if peer is None:  # the peer reset the connection before it was accepted
+            self._transport.abort()
+            return
+        self._ends = Ends(address=own[0], port=own[1], peer_address=peer[0], peer_port=peer[1])
+        self._connections.add(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._connections.discard(self)
+        if self._answering is not None:
+            self._answering.cancel()
+        self._transport = None
+
+    def abort(self) -> None:
+        """Close at once, as the kernel does for a process that ended."""
+        if self._transport is not None:
+            self._transport.abort()
+
+    def data_received(self, data: bytes) -> None:
+        if self._kind == "unknown":
+            data = self._first + data
+            head = data[:_LONGEST]
+            if any(head.startswith(method) for method in _METHODS):
+                self._kind, self._first = "http", b""
+                self._parser = httptools.HttpRequestParser(self)
+            elif any(method.startswith(head) for method in _METHODS):
+                self._first = data  # "GE": still undecided
+                return
+            else:
+                self._kind, self._first = "echo", b""
+        if self._kind == "echo":
+            self._write(data)
+        else:
+            self._parse(data)
+
+    def eof_received(self) -> bool:
+        if self._kind == "unknown" and self._first:
+            self._write(self._first)
+        # An answer in the making (a fetch) still goes out to a client that has closed its sending side.
+        return self._answering is not None
+
+    def _write(self, data: bytes) -> None:
+        if self._transport is not None:
+            self._transport.write(data)
+
+    def _parse(self, data: bytes) -> None:
+        assert self._parser is not None
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            pass  # refused by answering without an upgrade, as RFC 9110 section 7.8 allows
+        except httptools.HttpParserError as error:
+            self._send(Request(keep_alive=False), _plain(400, f"not a valid HTTP request: {error}"))
+        if self._header_bytes > LARGEST_HEADER:
+            self._send(Request(keep_alive=False), _plain(431, "the headers are larger than 64 KiB"))
+
+    # Callbacks of httptools, whose names are given.
+
+    def on_message_begin(self) -> None:
+        self._request = Request()
+        self._header_bytes = 0
+
+    def on_url(self, url: bytes) -> None:
+        self._request.target += url
+        self._header_bytes += len(url)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self._header_bytes += len(name) + len(value)
+        self._request.headers.append((name.decode("latin-1").lower(), value.decode("latin-1")))
+
+    def on_headers_complete(self) -> None:
+        assert self._parser is not None
+        request = self._request
+        request.method = self._parser.get_method().decode("latin-1")
+        request.keep_alive = self._parser.should_keep_alive()
+        path, _, query = request.target.decode("latin-1").partition("?")
+        request.path, request.query = unquote(path), query
+        if request.header("expect") == "100-continue":
+            self._write(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+    def on_body(self, body: bytes) -> None:
+        self._request.body_bytes += len(body)
+
+    def on_message_complete(self) -> None:
+        self._waiting.append(self._request)
+        if self._answering is None:
+            self._answer_waiting()
+
+    def _answer_waiting(self) -> None:
+        """Answer pipelined requests in their order; one that must wait holds up those behind it."""
+        while self._waiting and self._transport is not None:
+            request = self._waiting.popleft()
+            answer = self._handler(request, self._ends)
+            if isinstance(answer, Response):
+                self._send(request, answer)
+            else:
+                self._transport.pause_reading()
+                self._answering = asyncio.ensure_future(self._answer_later(request, answer))
+                return
+
+    async def _answer_later(self, request: Request, answer: Awaitable[Response]) -> None:
+        response = await answer
+        self._answering = None
+        if self._transport is not None:
+            self._send(request, response)
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.resume_reading()
+            self._answer_waiting()
+
+    def _send(self, request: Request, response: Response) -> None:
+        transport = self._transport
+        if transport is None or transport.is_closing():
+            return
+        reason = HTTPStatus(response.status).phrase
+        lines = [
+            f"HTTP/1.1 {response.status} {reason}",
+            "Server: ecsnet-stand-in",
+            f"Content-Type: {response.content_type}",
+            f"Content-Length: {len(response.body)}",
+            *(f"{name}: {value}" for name, value in response.headers),
+            *(() if request.keep_alive else ("Connection: close",)),
+        ]
+        head = "\r\n".join(lines).encode("latin-1") + b"\r\n\r\n"
+        transport.write(head if request.method == "HEAD" else head + response.body)
+        if not request.keep_alive:
+            transport.close()
+
+
+def _plain(status: int, text: str) -> Response:
+    return Response(status=status, content_type="text/plain; charset=utf-8", body=f"{text}\n".encode())
+
+
+class UdpEcho(asyncio.DatagramProtocol):
+    """Sends every datagram back to where it came from."""
+
+    def __init__(self) -> None:
+        self._transport: asyncio.DatagramTransport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.DatagramTransport, transport)
+
+    def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
+        if self._transport is not None:
+            self._transport.sendto(data, addr)

@@ -3,5 +3,6 @@
 from __future__ import annotations
 
 from ecsnet.agent.driver import PartFactory
+from ecsnet.agent.runtimes.part import workloads
 
-PARTS: tuple[PartFactory, ...] = ()
+PARTS: tuple[PartFactory, ...] = (workloads,)

@@ -11,6 +11,14 @@ from typing import Literal
 from ecsnet.model.base import Record, Tags
 
 
+class StrategyItem(Record, frozen=True, kw_only=True, gc=False):
+    """One item of a capacity provider strategy."""
+
+    provider: str
+    weight: int = 0
+    base: int = 0
+
+
 class Cluster(Record, frozen=True, kw_only=True, gc=False):
     arn: str
     account: str
@@ -19,9 +27,9 @@ class Cluster(Record, frozen=True, kw_only=True, gc=False):
     status: Literal["ACTIVE", "PROVISIONING", "DEPROVISIONING", "FAILED", "INACTIVE"] = "ACTIVE"
     settings: tuple[tuple[str, str], ...] = ()
     capacity_providers: tuple[str, ...] = ()
-    default_strategy: str = "[]"
-    """JSON text of defaultCapacityProviderStrategy."""
+    default_strategy: tuple[StrategyItem, ...] = ()
     configuration: str = "{}"
+    """JSON text of the ClusterConfiguration."""
     service_connect_namespace: str | None = None
     tags: Tags = ()
 
@@ -92,14 +100,6 @@ class ServiceLoadBalancer(Record, frozen=True, kw_only=True, gc=False):
     target_group: str
     container: str
     port: int
-
-
-class StrategyItem(Record, frozen=True, kw_only=True, gc=False):
-    """One item of a capacity provider strategy."""
-
-    provider: str
-    weight: int = 0
-    base: int = 0
 
 
 class CircuitBreaker(Record, frozen=True, kw_only=True, gc=False):

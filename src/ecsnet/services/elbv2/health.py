@@ -6,21 +6,27 @@ health status and reason codes) and the API type `TargetHealth`.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from ecsnet.model.base import Record
-from ecsnet.model.elbv2 import LoadBalancer, Target, TargetGroup
+from ecsnet.model.elbv2 import Listener, LoadBalancer, Rule, Target, TargetGroup
 from ecsnet.model.tables import (
     INTERFACES_BY_ADDRESS,
     LISTENER_RULES_BY_TARGET_GROUP,
     LISTENERS,
+    LISTENERS_BY_LOAD_BALANCER,
     LISTENERS_BY_TARGET_GROUP,
     LOAD_BALANCERS,
     OBSERVED_LOAD_BALANCERS,
+    RULES_BY_LISTENER,
     TARGET_GROUPS,
     TARGET_HEALTH,
+    TARGET_HEALTH_BY_GROUP,
     TARGETS,
     target_key,
 )
 from ecsnet.store.snapshot import Reader
+from ecsnet.store.store import Transaction
 
 
 class Health(Record, frozen=True, kw_only=True, gc=False):
@@ -69,6 +75,25 @@ def load_balancers_of(reader: Reader, target_group: str) -> tuple[LoadBalancer, 
             listeners.add(listener.load_balancer)
     found = (reader.get(LOAD_BALANCERS, arn) for arn in sorted(listeners))
     return tuple(balancer for balancer in found if balancer is not None)
+
+
+def target_groups_of(reader: Reader, load_balancer: str) -> set[str]:
+    """ARNs of the target groups to which a load balancer's listeners and rules forward."""
+    found: set[str] = set()
+    for listener in reader.find(LISTENERS_BY_LOAD_BALANCER, load_balancer):
+        holders: tuple[Listener | Rule, ...] = (listener, *reader.find(RULES_BY_LISTENER, listener.arn))
+        for holder in holders:
+            actions = holder.default_actions if isinstance(holder, Listener) else holder.actions
+            found |= {item.target_group for action in actions for item in action.forward}
+    return found
+
+
+def forget_unused(tx: Transaction, target_groups: Iterable[str]) -> None:
+    """Forget what the probes saw of target groups that no load balancer uses any more (nothing checks them now)."""
+    for group in target_groups:
+        if not load_balancers_of(tx, group):
+            for key in tuple(tx.keys(TARGET_HEALTH_BY_GROUP, group)):
+                tx.delete(TARGET_HEALTH, key)
 
 
 def target_health(reader: Reader, target_group: str, id: str, port: int) -> Health:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ecsnet.model import ec2, ecs, elbv2
+from ecsnet.model import cloudformation, ec2, ecs, elbv2
 from ecsnet.model.base import scope
 from ecsnet.store.schema import Index, Schema, Table
 
@@ -52,6 +52,24 @@ TASKS = Table(name="task", record=ecs.Task, key=lambda r: r.arn)
 OBSERVED_CONTAINERS = Table(
     name="observed_container", record=ecs.ObservedContainer, key=lambda r: container_key(r.task, r.container)
 )
+
+STACKS = Table(name="stack", record=cloudformation.Stack, key=lambda r: r.id)
+STACK_RESOURCES = Table(
+    name="stack_resource", record=cloudformation.StackResource, key=lambda r: stack_resource_key(r.stack, r.logical)
+)
+STACK_EVENTS = Table(name="stack_event", record=cloudformation.StackEvent, key=lambda r: f"{r.stack}|{r.number:08d}")
+EXPORTS = Table(
+    name="stack_export", record=cloudformation.Export, key=lambda r: export_key(r.account, r.region, r.name)
+)
+CHANGE_SETS = Table(name="change_set", record=cloudformation.ChangeSet, key=lambda r: r.id)
+
+
+def stack_resource_key(stack: str, logical: str) -> str:
+    return f"{stack}|{logical}"
+
+
+def export_key(account: str, region: str, name: str) -> str:
+    return f"{scope(account, region)}/{name}"
 
 
 def target_key(target_group: str, target: str, port: int) -> str:
@@ -210,6 +228,30 @@ ACCOUNT_SETTINGS_BY_SCOPE = Index(
 OBSERVED_CONTAINERS_BY_TASK = Index(
     name="observed_container_by_task", table=OBSERVED_CONTAINERS, values=lambda r: (r.task,)
 )
+
+STACKS_BY_SCOPE = Index(name="stack_by_scope", table=STACKS, values=lambda r: (scope(r.account, r.region),))
+STACKS_BY_NAME = Index(
+    name="stack_by_name",
+    table=STACKS,
+    values=lambda r: () if r.deleted else (f"{scope(r.account, r.region)}/{r.name}",),
+)
+STACKS_MOVING = Index(
+    name="stack_moving", table=STACKS, values=lambda r: ("yes",) if r.status in cloudformation.MOVING else ()
+)
+STACKS_BY_IMPORT = Index(
+    name="stack_by_import",
+    table=STACKS,
+    values=lambda r: () if r.deleted else {export_key(r.account, r.region, name) for name in r.current.imports},
+)
+STACKS_BY_PARENT = Index(name="stack_by_parent", table=STACKS, values=lambda r: (r.parent,) if r.parent else ())
+STACK_RESOURCES_BY_STACK = Index(name="stack_resource_by_stack", table=STACK_RESOURCES, values=lambda r: (r.stack,))
+STACK_RESOURCES_BY_PHYSICAL = Index(
+    name="stack_resource_by_physical", table=STACK_RESOURCES, values=lambda r: (r.physical.id,) if r.physical else ()
+)
+STACK_EVENTS_BY_STACK = Index(name="stack_event_by_stack", table=STACK_EVENTS, values=lambda r: (r.stack,))
+EXPORTS_BY_SCOPE = Index(name="stack_export_by_scope", table=EXPORTS, values=lambda r: (scope(r.account, r.region),))
+EXPORTS_BY_STACK = Index(name="stack_export_by_stack", table=EXPORTS, values=lambda r: (r.stack,))
+CHANGE_SETS_BY_STACK = Index(name="change_set_by_stack", table=CHANGE_SETS, values=lambda r: (r.stack,))
 
 
 def _declared(kind: type) -> tuple[object, ...]:

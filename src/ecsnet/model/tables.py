@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ecsnet.model import cloudformation, ec2, ecs, elbv2
+from ecsnet.model import cloudformation, ec2, ecs, elbv2, sts
 from ecsnet.model.base import scope
 from ecsnet.store.schema import Index, Schema, Table
 
@@ -26,6 +26,8 @@ CLIENT_TOKENS = Table(
     key=lambda r: f"{scope(r.account, r.region)}/{r.operation}/{r.token}",
 )
 SEEDED_ACCOUNTS = Table(name="seeded_account", record=ec2.SeededAccount, key=lambda r: scope(r.account, r.region))
+
+SESSION_KEYS = Table(name="session_key", record=sts.SessionKey, key=lambda r: r.access_key)
 
 LOAD_BALANCERS = Table(name="load_balancer", record=elbv2.LoadBalancer, key=lambda r: r.arn)
 LISTENERS = Table(name="listener", record=elbv2.Listener, key=lambda r: r.arn)

@@ -61,6 +61,8 @@ class Call:
     """Epoch seconds."""
     ids: Ids
     settings: Settings
+    access_key: str = ""
+    """The access key that signed the request; empty for unsigned requests and for calls that ecsnet makes itself."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

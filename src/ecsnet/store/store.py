@@ -185,6 +185,10 @@ class Store:
         """Call `listener` after every commit that changed something, in order, on the writer's thread."""
         self._listeners.append(listener)
 
+    def draft(self) -> Transaction:
+        """A transaction over the current snapshot that is never committed: for reads and dry runs."""
+        return Transaction(self._schema, self.snapshot)
+
     @contextmanager
     def transaction(self) -> Iterator[Transaction]:
         """Run a block as one transaction: it commits at its end and leaves no trace when it raises."""

@@ -26,6 +26,7 @@ class Vpc(Record, frozen=True, kw_only=True, gc=False):
     is_default: bool = False
     dns_support: bool = True
     dns_hostnames: bool = False
+    address_usage_metrics: bool = False
     dhcp_options: str
     instance_tenancy: str = "default"
     next_ordinal: int = 1

@@ -16,7 +16,7 @@ from ecsnet.hostplan.kernel import (
     Route,
 )
 from ecsnet.hostplan.names import DnsRecords, DnsView
-from ecsnet.hostplan.workload import MetadataDocument, Workload
+from ecsnet.hostplan.workload import MetadataPages, Workload
 
 HostObjectUnion = (
     Namespace
@@ -33,5 +33,5 @@ HostObjectUnion = (
     | DnsView
     | DnsRecords
     | Workload
-    | MetadataDocument
+    | MetadataPages
 )

@@ -55,20 +55,29 @@ class Workload(HostObject, frozen=True, kw_only=True, gc=False, tag=True):
         return (namespace_key(self.netns), *self.after)
 
 
-class MetadataDocument(HostObject, frozen=True, kw_only=True, gc=False, tag=True):
-    """A document served at http://169.254.170.2<path> in a router namespace to one peer address only."""
+class Page(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """One JSON document and the paths under which it is served."""
+
+    paths: tuple[str, ...]
+    body: bytes
+
+
+class MetadataPages(HostObject, frozen=True, kw_only=True, gc=False, tag=True):
+    """Documents served at http://169.254.170.2<path> in a router namespace, to one peer address only."""
 
     netns: str
-    path: str
     peer: str
-    body: bytes
-    content_type: str = "application/json"
+    pages: tuple[Page, ...]
     owner: str
 
     @property
     def key(self) -> str:
-        return f"metadata:{self.netns}{self.path}"
+        return metadata_key(self.netns, self.peer)
 
     @property
     def needs(self) -> tuple[str, ...]:
         return (namespace_key(self.netns),)
+
+
+def metadata_key(netns: str, peer: str) -> str:
+    return f"metadata:{netns}/{peer}"

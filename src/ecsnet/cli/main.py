@@ -7,7 +7,7 @@ import sys
 import click
 import typer
 
-from ecsnet.cli import demo, deploy, lifecycle, show, traffic
+from ecsnet.cli import demo, deploy, lifecycle, show, standin, traffic
 from ecsnet.cli.errors import CliError
 
 app = typer.Typer(
@@ -31,6 +31,7 @@ app.command(rich_help_panel="Look")(traffic.logs)
 app.command(rich_help_panel="Look")(traffic.nft)
 app.command(rich_help_panel="Packets")(traffic.curl)
 app.command("exec", rich_help_panel="Packets")(traffic.execute)
+app.command("stand-in", rich_help_panel="Packets")(standin.stand_in)
 
 
 def main() -> None:
@@ -51,3 +52,7 @@ def main() -> None:
         sys.exit(130)
     except BrokenPipeError:
         sys.exit(0)
+
+
+if __name__ == "__main__":
+    main()

@@ -9,6 +9,7 @@ from ecsnet.compile.engine import Engine
 from ecsnet.fabric.kernel.plan import Planner
 from ecsnet.hostplan.kernel import HostObject
 from ecsnet.hostplan.messages import Applied, Delta, Sync
+from ecsnet.store.snapshot import Snapshot
 from ecsnet.store.store import Commit
 
 Planned = Callable[[int, tuple[HostObject, ...], tuple[str, ...]], None]
@@ -39,6 +40,14 @@ class PlanFeed:
         """The newest revision that the agent has attempted whole."""
         self.failures: dict[str, str] = {}
         """Host object keys that are not in force, with the agent's sentence."""
+
+    def start(self, snapshot: Snapshot) -> None:
+        """Compile what the store held when control started."""
+        self.revision = snapshot.revision
+        put, _ = self._planner.apply(self._engine.start(snapshot))
+        if put:
+            self.planned = self.revision
+            self._planned(self.revision, put, ())
 
     def committed(self, commit: Commit) -> None:
         """Store listener: compile what changed and send it."""

@@ -1,0 +1,185 @@
+"""Control's own HTTP interface, below /_ecsnet/: what the command line asks for beyond the AWS API."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from importlib.metadata import version
+from typing import Any
+from urllib.parse import parse_qsl
+
+from ecsnet.agent.client import AskFailed
+from ecsnet.control import views
+from ecsnet.control.feed import PlanFeed
+from ecsnet.control.local import LocalPorts
+from ecsnet.control.supervisor import Supervisor
+from ecsnet.fabric.kernel.naming import router_namespace
+from ecsnet.hostplan.messages import Hello
+from ecsnet.model.tables import INTERFACES, LOAD_BALANCERS, SERVICES, TASKS, TASKS_BY_STATUS, VPCS
+from ecsnet.store.store import Store
+
+Answer = tuple[int, Any]
+"""HTTP status and the JSON value of the body."""
+
+Query = Mapping[str, str]
+Handler = Callable[[str, Query], Awaitable[Answer]]
+"""(method, query) → answer."""
+
+_COUNTED_DROP = re.compile(r'counter packets (\d+) bytes \d+ drop(?: comment "([^"]+)")?')
+
+
+class Refused(Exception):
+    """The request cannot be carried out; the text is one sentence."""
+
+    def __init__(self, status: int, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.status = status
+        self.hint = hint
+
+
+class Routes:
+    """The handlers, by path."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        feed: PlanFeed,
+        supervisor: Supervisor,
+        local: LocalPorts,
+        hello: Callable[[], Hello | None],
+        reset: Callable[[], Awaitable[None]],
+        port: int,
+        speed: float,
+    ) -> None:
+        self._store = store
+        self._feed = feed
+        self._supervisor = supervisor
+        self._local = local
+        self._hello = hello
+        self._reset = reset
+        self._port = port
+        self._speed = speed
+
+    def table(self) -> dict[str, Callable[[str, bytes], Awaitable[tuple[int, bytes]]]]:
+        """Path → handler(method, query string) → (status, JSON body)."""
+        handlers: dict[str, Handler] = {
+            "/_ecsnet/status": self.status,
+            "/_ecsnet/tasks": self.tasks,
+            "/_ecsnet/task": self.task,
+            "/_ecsnet/map": self.map,
+            "/_ecsnet/nft": self.nft,
+            "/_ecsnet/drops": self.drops,
+            "/_ecsnet/stand-in": self.stand_in,
+            "/_ecsnet/reset": self.reset,
+        }
+        return {path: _json(handler) for path, handler in handlers.items()}
+
+    async def status(self, method: str, query: Query) -> Answer:
+        snapshot = self._store.snapshot
+        hello = self._hello()
+        connected = self._supervisor.link is not None and hello is not None
+        return 200, {
+            "version": version("ecsnet"),
+            "pid": os.getpid(),
+            "port": self._port,
+            "speed": self._speed,
+            "ready": connected and self._feed.applied >= self._feed.planned,
+            "revision": snapshot.revision,
+            "planned": self._feed.planned,
+            "applied": self._feed.applied,
+            "agent": {
+                "connected": connected,
+                "pid": hello.pid if hello else None,
+                "rootless": hello.rootless if hello else None,
+                "notes": list(hello.notes) if hello else [],
+            },
+            "counts": {
+                "VPCs": len(snapshot.tables[VPCS.name]),
+                "interfaces": len(snapshot.tables[INTERFACES.name]),
+                "load balancers": len(snapshot.tables[LOAD_BALANCERS.name]),
+                "services": len(snapshot.tables[SERVICES.name]),
+                "running tasks": len(snapshot.keys(TASKS_BY_STATUS, "RUNNING")),
+            },
+            "failures": [{"key": key, "text": text} for key, text in self._feed.failures.items()],
+            "published": [
+                {"name": item.name, "address": item.address, "port": item.port, "local_port": item.local_port}
+                for item in self._local.published
+            ],
+        }
+
+    async def tasks(self, method: str, query: Query) -> Answer:
+        return 200, views.tasks(self._store.snapshot)
+
+    async def task(self, method: str, query: Query) -> Answer:
+        return 200, views.find_task(self._store.snapshot, query.get("name", ""))
+
+    async def map(self, method: str, query: Query) -> Answer:
+        return 200, views.network(self._store.snapshot)
+
+    async def nft(self, method: str, query: Query) -> Answer:
+        return 200, {"ruleset": await self._ruleset(views.router_of(self._store.snapshot, query.get("vpc", "")))}
+
+    async def drops(self, method: str, query: Query) -> Answer:
+        """Every rule of every VPC that drops, with the packets that it has counted."""
+        drops = []
+        for vpc in self._vpcs_with_interfaces():
+            for packets, comment in _COUNTED_DROP.findall(await self._ruleset(router_namespace(vpc))):
+                if comment:
+                    drops.append({"vpc": vpc, "rule": comment, "packets": int(packets)})
+        return 200, drops
+
+    def _vpcs_with_interfaces(self) -> list[str]:
+        return sorted({interface.vpc for interface in self._store.snapshot.rows(INTERFACES)})
+
+    async def _ruleset(self, netns: str) -> str:
+        answer = await self._ask("nft", {"netns": netns})
+        return str(answer["ruleset"])
+
+    async def stand_in(self, method: str, query: Query) -> Answer:
+        if method != "POST":
+            raise Refused(405, "use POST")
+        task = views.find_task(self._store.snapshot, query.get("task", ""))
+        container = query.get("container") or task["containers"][0]["name"]
+        chosen = next((item for item in task["containers"] if item["name"] == container), None)
+        if chosen is None:
+            raise Refused(404, f"task {task['id']} has no container {container}.")
+        if chosen["runtime"] != "stand-in":
+            raise Refused(409, f"{container} is not a stand-in but runs under {chosen['runtime']}.")
+        key = f"workload:{task['arn']}/{container}"
+        if "exit" in query:
+            await self._ask("standin.exit", {"key": key, "code": int(query["exit"])})
+        else:
+            await self._ask("standin.health", {"key": key, "healthy": query.get("healthy") == "1"})
+        return 200, {"task": task["id"], "container": container}
+
+    async def reset(self, method: str, query: Query) -> Answer:
+        if method != "POST":
+            raise Refused(405, "use POST")
+        await self._reset()
+        return 200, {}
+
+    async def _ask(self, topic: str, argument: Mapping[str, Any]) -> dict[str, Any]:
+        link = self._supervisor.link
+        if link is None:
+            raise Refused(503, "the agent is not connected.", "See: ecsnet status")
+        answer: dict[str, Any] = json.loads(await link.ask(topic, json.dumps(argument).encode()))
+        return answer
+
+
+def _json(handler: Handler) -> Callable[[str, bytes], Awaitable[tuple[int, bytes]]]:
+    async def answer(method: str, query_string: bytes) -> tuple[int, bytes]:
+        query = dict(parse_qsl(query_string.decode(errors="replace")))
+        try:
+            status, value = await handler(method, query)
+        except views.NotFound as error:
+            status, value = 404, {"error": str(error), "hint": error.hint}
+        except Refused as error:
+            status, value = error.status, {"error": str(error), "hint": error.hint}
+        except AskFailed as error:
+            status, value = 502, {"error": str(error), "hint": "See: ecsnet status"}
+        return status, json.dumps(value).encode()
+
+    return answer

@@ -1,0 +1,240 @@
+"""The control process: everything is composed here by hand; read it from top to bottom.
+
+    python -m ecsnet.daemon --home DIR --port 4566 [--speed N]
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import fcntl
+import logging
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import uvicorn
+
+from ecsnet.agent.world import World
+from ecsnet.aws.app import make_app
+from ecsnet.aws.ids import RandomIds
+from ecsnet.compile.engine import Engine
+from ecsnet.compile.fragments import FRAGMENTS
+from ecsnet.control.feed import PlanFeed
+from ecsnet.control.local import LocalPorts
+from ecsnet.control.observations import Observations
+from ecsnet.control.routes import Routes
+from ecsnet.control.supervisor import Supervisor
+from ecsnet.controllers.loop import Controllers
+from ecsnet.fabric.kernel.lower import lower
+from ecsnet.fabric.kernel.plan import Planner, published_by
+from ecsnet.home import DEFAULT_PORT, Home
+from ecsnet.hostplan.messages import (
+    Answer,
+    Applied,
+    ContainerSeen,
+    Delta,
+    Hello,
+    LogLines,
+    TargetSeen,
+    ToControl,
+)
+from ecsnet.model.tables import SCHEMA
+from ecsnet.services import cloudformation, ec2, ecs, elbv2, sts
+from ecsnet.services.backing import Backing
+from ecsnet.services.call import Call, Operation, Settings
+from ecsnet.services.cloudformation.engine import StackEngine
+from ecsnet.services.ec2.ops import seed_account
+from ecsnet.store.store import Commit, Store
+
+LOG = logging.getLogger("ecsnet.control")
+
+SERVICES: Mapping[str, tuple[Operation, ...]] = {
+    "cloudformation": cloudformation.OPERATIONS,
+    "ec2": ec2.OPERATIONS,
+    "ecs": ecs.OPERATIONS,
+    "elbv2": elbv2.OPERATIONS,
+    "sts": sts.OPERATIONS,
+}
+
+IN_FORCE_DEADLINE = 2.0
+"""Seconds that a call waits for the data plane before it answers all the same; `status` shows the lag."""
+
+
+class AlreadyRunning(Exception):
+    """Another control process owns this state directory."""
+
+
+@contextlib.contextmanager
+def single_instance(home: Home, port: int) -> Iterator[None]:
+    """Hold the lock of the state directory; the lock file tells the command line where control listens."""
+    with home.control_lock.open("a+") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise AlreadyRunning(f"ecsnet already runs from {home.path}") from error
+        lock.truncate(0)
+        lock.write(f"{os.getpid()} {port}")
+        lock.flush()
+        try:
+            yield
+        finally:
+            lock.truncate(0)
+
+
+def listen(port: int) -> socket.socket:
+    """The API's listening socket on loopback. Raises OSError when the port is taken."""
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.bind(("127.0.0.1", port))
+    listener.listen(512)
+    return listener
+
+
+async def serve(home: Home, listener: socket.socket, speed: float) -> None:
+    """Run control until it is told to stop."""
+    settings = Settings(speed=speed)
+    store = Store(home.store, SCHEMA)
+    ids = RandomIds()
+    clock = time.time
+    port = listener.getsockname()[1]
+    backing = Backing(home.path)
+    loop = asyncio.get_running_loop()
+
+    @contextlib.contextmanager
+    def open_call(account: str = "", region: str = "") -> Iterator[Call]:
+        with store.transaction() as tx:
+            yield Call(tx=tx, account=account, region=region, now=clock(), ids=ids, settings=settings)
+
+    # ── wishes: store → plan → agent ─────────────────────────────────────────────────────────────────────────────
+    def send(delta: Delta) -> None:
+        if supervisor.link is not None:
+            supervisor.link.send(delta)
+
+    observations = Observations(open_call, published_by)
+    feed = PlanFeed(Engine(FRAGMENTS), Planner(lower), send, observations.planned, speed)
+    feed.start(store.snapshot)
+    store.subscribe(feed.committed)
+
+    # ── facts: agent → store ─────────────────────────────────────────────────────────────────────────────────────
+    greeting: list[Hello] = []
+
+    def receive(message: ToControl) -> None:
+        match message:
+            case Hello():
+                greeting[:] = [message]
+            case Applied():
+                feed.acknowledge(message)
+                observations.applied(message, feed.failures)
+            case ContainerSeen():
+                observations.container(message)
+            case TargetSeen():
+                observations.target(message)
+            case LogLines():
+                backing.log_lines(message)
+            case Answer():
+                pass  # the link itself hands answers to whoever asked
+
+    supervisor = Supervisor(World(home.path), home.path, feed.sync, receive)
+
+    # ── loops that move states ───────────────────────────────────────────────────────────────────────────────────
+    controllers = Controllers(store, open_call, clock, settings)
+    stacks = StackEngine(store=store, open_call=open_call, clock=clock, backing=backing, services=SERVICES)
+    local = LocalPorts(home.path / "dial.sock")
+    wake = asyncio.Event()
+
+    def woken(commit: Commit) -> None:
+        wake.set()
+        if local.concerns(commit):
+            background.add(loop.create_task(local.update(commit.after)))
+
+    background: set[asyncio.Task[None]] = set()
+    store.subscribe(woken)
+
+    async def run_controllers() -> None:
+        while True:
+            wake.clear()
+            due = controllers.run_once(clock())
+            if wake.is_set():
+                await asyncio.sleep(0)
+                continue
+            timeout = None if due is None else max(0.0, due - clock())
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(wake.wait(), timeout)
+
+    # ── the API ──────────────────────────────────────────────────────────────────────────────────────────────────
+    async def applied(revision: int) -> None:
+        if not await feed.in_force(revision, IN_FORCE_DEADLINE):
+            LOG.warning("revision %d is not in force after %.0f s", revision, IN_FORCE_DEADLINE)
+
+    async def reset() -> None:
+        store.clear()
+        await backing.reset()
+
+    routes = Routes(
+        store=store,
+        feed=feed,
+        supervisor=supervisor,
+        local=local,
+        hello=lambda: greeting[0] if greeting else None,
+        reset=reset,
+        port=port,
+        speed=speed,
+    )
+    app = make_app(
+        store=store,
+        services=SERVICES,
+        ids=ids,
+        clock=clock,
+        settings=settings,
+        backing=backing,
+        seed=seed_account,
+        applied=applied,
+        routes=routes.table(),
+    )
+    server = uvicorn.Server(
+        uvicorn.Config(app, lifespan="off", log_level="warning", access_log=False, http="httptools", loop="asyncio")
+    )
+    server.config.load()
+    async with asyncio.TaskGroup() as group:
+        keepers = [
+            group.create_task(supervisor.run()),
+            group.create_task(run_controllers()),
+            group.create_task(stacks.run()),
+        ]
+        background.add(group.create_task(local.update(store.snapshot)))
+        await server.serve(sockets=[listener])
+        for keeper in keepers:
+            keeper.cancel()
+    backing.close()
+    store.close()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="ecsnet.daemon")
+    parser.add_argument("--home", type=Path, required=True)
+    parser.add_argument("--port", type=int, default=DEFAULT_PORT)
+    parser.add_argument("--speed", type=float, default=1.0)
+    options = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s")
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    home = Home(path=options.home)
+    home.ensure()
+    try:
+        listener = listen(options.port)
+    except OSError as error:
+        sys.exit(f"port {options.port} on 127.0.0.1 cannot be used: {error.strerror}. Choose another: ecsnet up --port N")
+    try:
+        with single_instance(home, listener.getsockname()[1]):
+            asyncio.run(serve(home, listener, options.speed))
+    except AlreadyRunning as error:
+        sys.exit(str(error))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,114 @@
+"""A whole ecsnet of one's own for a test: own state directory, own port, own world; nothing is left afterwards."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ecsnet.cli.dial import HttpReply, Place, request
+from ecsnet.cli.traffic import INTERNET
+from ecsnet.home import Home
+
+ACCOUNT = "123456789012"
+
+
+def free_port() -> int:
+    """A loopback port that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@dataclass(slots=True, kw_only=True)
+class Instance:
+    """One running ecsnet, driven as a user would: by its command line and by AWS clients."""
+
+    home: Home
+    port: int
+    region: str = "us-east-1"
+    speed: float = 1.0
+    clients: dict[tuple[str, str], Any] = field(default_factory=dict)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The environment of a command that talks to this instance."""
+        return {
+            **os.environ,
+            "ECSNET_HOME": str(self.home.path),
+            "AWS_ENDPOINT_URL": f"http://127.0.0.1:{self.port}",
+            "AWS_ACCESS_KEY_ID": ACCOUNT,
+            "AWS_SECRET_ACCESS_KEY": "test",
+            "AWS_DEFAULT_REGION": self.region,
+            "AWS_REGION": self.region,
+            "AWS_DISABLE_HOST_PREFIX_INJECTION": "true",
+            "AWS_EC2_METADATA_DISABLED": "true",
+            "COLUMNS": "200",
+        }
+
+    def run(self, *arguments: str, timeout: float = 120, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """Run `ecsnet <arguments>`; with `check`, fail with everything it printed when it does not succeed."""
+        result = subprocess.run(
+            [sys.executable, "-m", "ecsnet.cli.main", *arguments],
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+        )
+        if check and result.returncode != 0:
+            log = self.home.control_log.read_text(errors="replace")[-4000:] if self.home.control_log.exists() else ""
+            raise AssertionError(
+                f"ecsnet {' '.join(arguments)} ended with {result.returncode}\n{result.stdout}{result.stderr}\n{log}"
+            )
+        return result
+
+    def up(self) -> None:
+        self.run("up", "--port", str(self.port), "--speed", str(self.speed))
+
+    def down(self) -> None:
+        self.run("down")
+
+    def client(self, service: str, *, account: str = ACCOUNT, region: str | None = None) -> Any:
+        """A boto3 client of this instance."""
+        import boto3
+        from botocore.config import Config
+
+        where = region or self.region
+        key = (f"{service}/{where}", account)
+        if key not in self.clients:
+            self.clients[key] = boto3.client(
+                service,
+                region_name=where,
+                endpoint_url=f"http://127.0.0.1:{self.port}",
+                aws_access_key_id=account,
+                aws_secret_access_key="test",
+                config=Config(
+                    retries={"max_attempts": 0}, inject_host_prefix=False, s3={"addressing_style": "path"}
+                ),
+            )
+        return self.clients[key]
+
+    def deploy(self, template: Path, stack: str, parameters: Mapping[str, str] | None = None) -> dict[str, str]:
+        """`ecsnet deploy`; returns the stack's outputs."""
+        arguments = ["deploy", str(template), "--stack-name", stack, "--quiet"]
+        for key, value in (parameters or {}).items():
+            arguments += ["--param", f"{key}={value}"]
+        self.run(*arguments)
+        description = self.client("cloudformation").describe_stacks(StackName=stack)["Stacks"][0]
+        return {output["OutputKey"]: output["OutputValue"] for output in description.get("Outputs", [])}
+
+    def curl(
+        self,
+        url: str,
+        *,
+        place: Place = INTERNET,
+        headers: Mapping[str, str] | None = None,
+        timeout: float = 2.0,
+    ) -> HttpReply:
+        """One HTTP request from a place inside the world. Raises CliError when nothing answers or it is refused."""
+        return request(self.home, place, url, headers=headers, timeout=timeout)

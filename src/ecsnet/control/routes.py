@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from ecsnet.agent.client import AskFailed
+from ecsnet.aws.http import HttpReply, HttpRequest, Route
 from ecsnet.control import views
 from ecsnet.control.feed import PlanFeed
 from ecsnet.control.local import LocalPorts
@@ -63,8 +64,8 @@ class Routes:
         self._port = port
         self._speed = speed
 
-    def table(self) -> dict[str, Callable[[str, bytes], Awaitable[tuple[int, bytes]]]]:
-        """Path → handler(method, query string) → (status, JSON body)."""
+    def table(self) -> dict[str, Route]:
+        """Path → handler, for the gateway."""
         handlers: dict[str, Handler] = {
             "/_ecsnet/status": self.status,
             "/_ecsnet/tasks": self.tasks,
@@ -169,17 +170,19 @@ class Routes:
         return answer
 
 
-def _json(handler: Handler) -> Callable[[str, bytes], Awaitable[tuple[int, bytes]]]:
-    async def answer(method: str, query_string: bytes) -> tuple[int, bytes]:
-        query = dict(parse_qsl(query_string.decode(errors="replace")))
+def _json(handler: Handler) -> Route:
+    async def answer(request: HttpRequest) -> HttpReply:
+        query = dict(parse_qsl(request.head.query.decode(errors="replace")))
         try:
-            status, value = await handler(method, query)
+            status, value = await handler(request.head.method, query)
         except views.NotFound as error:
             status, value = 404, {"error": str(error), "hint": error.hint}
         except Refused as error:
             status, value = error.status, {"error": str(error), "hint": error.hint}
         except AskFailed as error:
             status, value = 502, {"error": str(error), "hint": "See: ecsnet status"}
-        return status, json.dumps(value).encode()
+        return HttpReply(
+            status=status, headers=((b"content-type", b"application/json"),), body=json.dumps(value).encode()
+        )
 
     return answer

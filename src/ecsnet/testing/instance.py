@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import ctypes
+import http.client
+import json
 import os
 import socket
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ecsnet.agent.world import World
 from ecsnet.cli.dial import HttpReply, Place, request
 from ecsnet.cli.traffic import INTERNET
 from ecsnet.home import Home
 
 ACCOUNT = "123456789012"
+_CLONE_NEWNET = 0x40000000
 
 
 def free_port() -> int:
@@ -101,6 +107,37 @@ class Instance:
         self.run(*arguments)
         description = self.client("cloudformation").describe_stacks(StackName=stack)["Stacks"][0]
         return {output["OutputKey"]: output["OutputValue"] for output in description.get("Outputs", [])}
+
+    def status(self) -> dict[str, Any]:
+        """What `ecsnet status --json` shows, without starting a process."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        try:
+            connection.request("GET", "/_ecsnet/status")
+            decoded: dict[str, Any] = json.loads(connection.getresponse().read())
+        finally:
+            connection.close()
+        return decoded
+
+    @property
+    def _pins(self) -> Path:
+        holder = World(self.home.path).holder()
+        return Path(f"/proc/{holder}/root/run/netns")
+
+    def namespaces(self) -> set[str]:
+        """The names of the network namespaces that the world holds."""
+        return {entry.name for entry in self._pins.iterdir()}
+
+    @contextmanager
+    def inside(self, namespace: str) -> Iterator[None]:
+        """Run the calling thread inside a namespace of the world (as root); sockets made there stay there."""
+        libc = ctypes.CDLL(None, use_errno=True)
+        with open("/proc/thread-self/ns/net") as home, open(self._pins / namespace) as there:
+            if libc.setns(there.fileno(), _CLONE_NEWNET) != 0:
+                raise OSError(ctypes.get_errno(), f"setns into {namespace}")
+            try:
+                yield
+            finally:
+                libc.setns(home.fileno(), _CLONE_NEWNET)
 
     def curl(
         self,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ecsnet.agent.driver import PartFactory
+from ecsnet.agent.drivers.metadata import metadata
 from ecsnet.agent.runtimes.part import workloads
 
-PARTS: tuple[PartFactory, ...] = (workloads,)
+PARTS: tuple[PartFactory, ...] = (workloads, metadata)

@@ -11,8 +11,9 @@ from urllib.parse import parse_qs
 
 import msgspec
 
+from ecsnet.agent.http import Ends, HttpConnection, Request, Response
 from ecsnet.agent.runtimes.standin_fetch import FetchError, fetch
-from ecsnet.agent.runtimes.standin_http import Ends, Request, Response, TcpConnection, UdpEcho
+from ecsnet.agent.runtimes.standin_sockets import TcpConnection, UdpEcho
 from ecsnet.hostplan.workload import Workload
 from ecsnet.netns import NamespaceThread
 
@@ -58,7 +59,7 @@ class StandIn:
         self._log = log
         self._servers: list[asyncio.Server] = []
         self._datagrams: list[asyncio.DatagramTransport] = []
-        self._connections: set[TcpConnection] = set()
+        self._connections: set[HttpConnection] = set()
         self._unhealthy: set[str | None] = set()
 
     async def start(self) -> None:

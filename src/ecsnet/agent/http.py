@@ -1,4 +1,4 @@
-"""The stand-in's TCP side: HTTP/1.1 with keep-alive, or an echo when the first bytes are not HTTP."""
+"""A small HTTP/1.1 server connection with keep-alive, for stand-ins and the metadata endpoint."""
 
 from __future__ import annotations
 
@@ -14,9 +14,6 @@ import httptools
 
 LARGEST_HEADER = 65_536
 """Bytes of request line and headers together; Application Load Balancers stop at 64 K too."""
-
-_METHODS = (b"GET ", b"HEAD ", b"POST ", b"PUT ", b"DELETE ", b"OPTIONS ", b"PATCH ", b"CONNECT ", b"TRACE ")
-_LONGEST = max(map(len, _METHODS))
 
 
 @dataclass(slots=True, kw_only=True)
@@ -56,15 +53,13 @@ class Ends:
 Handler = Callable[[Request, Ends], Response | Awaitable[Response]]
 
 
-class TcpConnection(asyncio.Protocol):
-    """One connection. `connections` is the container's set of open connections, kept by the connection itself."""
+class HttpConnection(asyncio.Protocol):
+    """One connection. `connections` is the owner's set of open connections, kept by the connection itself."""
 
-    def __init__(self, handler: Handler, connections: set[TcpConnection]) -> None:
+    def __init__(self, handler: Handler, connections: set[HttpConnection]) -> None:
         self._handler = handler
         self._connections = connections
         self._transport: asyncio.Transport | None = None
-        self._kind = "unknown"
-        self._first = b""
         self._parser: httptools.HttpRequestParser | None = None
         self._request = Request()
         self._header_bytes = 0
@@ -93,34 +88,8 @@ class TcpConnection(asyncio.Protocol):
             self._transport.abort()
 
     def data_received(self, data: bytes) -> None:
-        if self._kind == "unknown":
-            data = self._first + data
-            head = data[:_LONGEST]
-            if any(head.startswith(method) for method in _METHODS):
-                self._kind, self._first = "http", b""
-                self._parser = httptools.HttpRequestParser(self)
-            elif any(method.startswith(head) for method in _METHODS):
-                self._first = data  # "GE": still undecided
-                return
-            else:
-                self._kind, self._first = "echo", b""
-        if self._kind == "echo":
-            self._write(data)
-        else:
-            self._parse(data)
-
-    def eof_received(self) -> bool:
-        if self._kind == "unknown" and self._first:
-            self._write(self._first)
-        # An answer in the making (a fetch) still goes out to a client that has closed its sending side.
-        return self._answering is not None
-
-    def _write(self, data: bytes) -> None:
-        if self._transport is not None:
-            self._transport.write(data)
-
-    def _parse(self, data: bytes) -> None:
-        assert self._parser is not None
+        if self._parser is None:
+            self._parser = httptools.HttpRequestParser(self)
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:
@@ -129,6 +98,14 @@ class TcpConnection(asyncio.Protocol):
             self._send(Request(keep_alive=False), _plain(400, f"not a valid HTTP request: {error}"))
         if self._header_bytes > LARGEST_HEADER:
             self._send(Request(keep_alive=False), _plain(431, "the headers are larger than 64 KiB"))
+
+    def eof_received(self) -> bool:
+        # An answer in the making (a fetch) still goes out to a client that has closed its sending side.
+        return self._answering is not None
+
+    def write(self, data: bytes) -> None:
+        if self._transport is not None:
+            self._transport.write(data)
 
     # Callbacks of httptools, whose names are given.
 
@@ -152,7 +129,7 @@ class TcpConnection(asyncio.Protocol):
         path, _, query = request.target.decode("latin-1").partition("?")
         request.path, request.query = unquote(path), query
         if request.header("expect") == "100-continue":
-            self._write(b"HTTP/1.1 100 Continue\r\n\r\n")
+            self.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     def on_body(self, body: bytes) -> None:
         self._request.body_bytes += len(body)
@@ -204,17 +181,3 @@ class TcpConnection(asyncio.Protocol):
 
 def _plain(status: int, text: str) -> Response:
     return Response(status=status, content_type="text/plain; charset=utf-8", body=f"{text}\n".encode())
-
-
-class UdpEcho(asyncio.DatagramProtocol):
-    """Sends every datagram back to where it came from."""
-
-    def __init__(self) -> None:
-        self._transport: asyncio.DatagramTransport | None = None
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast(asyncio.DatagramTransport, transport)
-
-    def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
-        if self._transport is not None:
-            self._transport.sendto(data, addr)

@@ -1,0 +1,150 @@
+"""The task metadata endpoint: HTTP at 169.254.170.2:80 in each router namespace that holds documents.
+
+One thread serves all namespaces through one asyncio loop; the listeners are made inside the namespaces, so the peer
+address is the task's own (anti-spoofing has checked it) and decides together with the path what is served. The
+documents live in the agent: while no agent runs, connections are refused and SDKs use what they have.
+
+Sources: Amazon ECS Developer Guide, "Task metadata endpoint version 4"; the error texts are those of the ECS agent.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import socket
+import threading
+from collections.abc import Mapping, Sequence
+
+from ecsnet.agent.driver import AgentContext, Namespaces, Part
+from ecsnet.agent.http import Ends, HttpConnection, Request, Response
+from ecsnet.hostplan.kernel import HostObject
+from ecsnet.hostplan.workload import MetadataPages
+
+ADDRESS = "169.254.170.2"
+PORT = 80
+
+
+class MetadataDriver:
+    """Keeps one listener per router namespace that has documents."""
+
+    kinds: tuple[type[HostObject], ...] = (MetadataPages,)
+
+    def __init__(self, namespaces: Namespaces) -> None:
+        self._namespaces = namespaces
+        self._pages: dict[str, MetadataPages] = {}
+        self._served: dict[tuple[str, str, str], bytes] = {}
+        """(namespace, peer address, path) → body. Written by the converge thread, read by the serving one."""
+        self._servers: dict[str, asyncio.Server] = {}
+        self._connections: dict[str, set[HttpConnection]] = {}
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="metadata", daemon=True)
+        self._thread.start()
+
+    def observe(self, desired: Mapping[str, HostObject]) -> Mapping[str, HostObject | None]:
+        return {key: desired[key] if desired.get(key) == pages else pages for key, pages in self._pages.items()}
+
+    def apply(self, put: Sequence[HostObject], remove: Sequence[str]) -> Mapping[str, str]:
+        failures: dict[str, str] = {}
+        for pages in put:
+            assert isinstance(pages, MetadataPages)
+            try:
+                self._listen(pages.netns)
+            except OSError as error:
+                failures[pages.key] = f"cannot serve task metadata at {ADDRESS}: {error.strerror or error}"
+                continue
+            self._forget(pages.key)
+            self._pages[pages.key] = pages
+            self._served.update(
+                ((pages.netns, pages.peer, path), page.body) for page in pages.pages for path in page.paths
+            )
+        for key in remove:
+            self._forget(key)
+        for netns in self._servers.keys() - {pages.netns for pages in self._pages.values()}:
+            self._stop(netns)
+        return failures
+
+    def close(self) -> None:
+        for netns in tuple(self._servers):
+            self._stop(netns)
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+
+    def _forget(self, key: str) -> None:
+        old = self._pages.pop(key, None)
+        if old is not None:
+            for page in old.pages:
+                for path in page.paths:
+                    self._served.pop((old.netns, old.peer, path), None)
+
+    def _listen(self, netns: str) -> None:
+        if netns in self._servers:
+            return
+        with self._namespaces.inside(netns):
+            listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+        with contextlib.ExitStack() as undo:
+            undo.callback(listener.close)
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind((ADDRESS, PORT))
+            connections: set[HttpConnection] = set()
+
+            async def serve() -> asyncio.Server:
+                return await asyncio.get_running_loop().create_server(
+                    lambda: HttpConnection(lambda request, ends: self._answer(netns, request, ends), connections),
+                    sock=listener,
+                )
+
+            self._servers[netns] = asyncio.run_coroutine_threadsafe(serve(), self._loop).result()
+            self._connections[netns] = connections
+            undo.pop_all()
+
+    def _stop(self, netns: str) -> None:
+        server, connections = self._servers.pop(netns), self._connections.pop(netns)
+
+        async def stop() -> None:
+            # Connections too: any socket keeps its namespace alive.
+            server.close()
+            for connection in tuple(connections):
+                connection.abort()
+
+        asyncio.run_coroutine_threadsafe(stop(), self._loop).result()
+
+    def _answer(self, netns: str, request: Request, ends: Ends) -> Response:
+        if request.method not in ("GET", "HEAD"):
+            return _text(405, "method not allowed")
+        path = request.path.rstrip("/")
+        body = self._served.get((netns, ends.peer_address, path))
+        if body is not None:
+            return Response(status=200, content_type="application/json", body=body)
+        return self._missing(netns, ends.peer_address, path)
+
+    def _missing(self, netns: str, peer: str, path: str) -> Response:
+        parts = path.split("/")
+        match parts[1:]:
+            case ["v2", "credentials"]:
+                return _credential_error(400, "NoIdInRequest", "No Credential ID in the request")
+            case ["v2", "credentials", _]:
+                return _credential_error(400, "InvalidIdInRequest", "Credentials not found")
+            case [("v3" | "v4") as version, token, *rest]:
+                name = version.upper()
+                if rest[-1:] == ["stats"] and (netns, peer, f"/{version}/{token}") in self._served:
+                    what = "task" if rest[0] == "task" else "container"
+                    return _text(501, f"{name} {what} stats handler: ecsnet does not measure container statistics")
+                what = "task" if rest else "container"
+                return _text(404, f"{name} {what} metadata handler: unable to get container ID from request: {token}")
+            case _:
+                return _text(404, "404 page not found")
+
+
+def _text(status: int, text: str) -> Response:
+    return Response(status=status, content_type="text/plain; charset=utf-8", body=text.encode())
+
+
+def _credential_error(status: int, code: str, message: str) -> Response:
+    body = {"code": code, "message": f"CredentialsV2Request: {message}", "HTTPErrorCode": status}
+    return Response(status=status, content_type="application/json", body=json.dumps(body).encode())
+
+
+def metadata(context: AgentContext) -> Part:
+    """The metadata endpoint of this host's tasks."""
+    return Part(driver=MetadataDriver(context.namespaces), asks={})

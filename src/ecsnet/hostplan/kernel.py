@@ -258,6 +258,8 @@ class NftElement(HostObject, frozen=True, kw_only=True, gc=False, tag=True):
     uses_chain: str | None = None
     publish: bool = False
     """True for the verdict-map elements that let traffic reach an interface: added last, removed first."""
+    owner: str = ""
+    """For `publish` elements: for whom the interface exists. It is not written on the kernel object."""
     after: tuple[str, ...] = ()
     """Further keys that must be in force first (for `publish` elements: everything that the interface needs)."""
 

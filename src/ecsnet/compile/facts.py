@@ -1,0 +1,116 @@
+"""Small shared answers that many fragments ask, so that widely read rows do not make everything run again."""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Network
+from typing import Literal
+
+from ecsnet.compile.view import Query, View
+from ecsnet.logical.network import OpenFlow
+from ecsnet.model.base import IpNetwork, Record
+from ecsnet.model.ec2 import NatGateway, SecurityGroupRule
+from ecsnet.model.ecs import Task, holds_interface
+from ecsnet.model.tables import (
+    INTERFACES,
+    INTERFACES_BY_VPC,
+    INTERNET_GATEWAYS_BY_VPC,
+    LOAD_BALANCERS,
+    NAT_GATEWAYS,
+    RULES_BY_GROUP,
+    TASKS,
+    VPCS,
+)
+
+
+class Place(Record, frozen=True, kw_only=True, gc=False):
+    """Whose network stack holds an interface, and as which of its interfaces."""
+
+    kind: Literal["task", "balancer", "nat"]
+    host: str
+    index: int
+
+
+def has_router(view: View, vpc: str) -> bool:
+    """A VPC's router exists while the VPC has an interface: a default VPC that nobody uses costs nothing."""
+    return view.exists(INTERFACES_BY_VPC, vpc)
+
+
+def networks(view: View, vpc: str) -> tuple[IpNetwork, ...]:
+    """The VPC's address blocks, IPv4 first; empty when there is no such VPC."""
+
+    def read(view: View, vpc: str) -> tuple[IpNetwork, ...]:
+        row = view.get(VPCS, vpc)
+        if row is None:
+            return ()
+        return tuple(block.cidr for block in (*row.cidrs, *row.ipv6_cidrs) if block.state == "associated")
+
+    return view.ask(Query(name="networks", run=read), vpc)
+
+
+def ipv4_networks(view: View, vpc: str) -> tuple[IPv4Network, ...]:
+    return tuple(network for network in networks(view, vpc) if isinstance(network, IPv4Network))
+
+
+def gateway_of(view: View, vpc: str) -> str | None:
+    """The internet gateway that is attached to a VPC; AWS allows one (EC2 API, AttachInternetGateway)."""
+    return min(view.keys(INTERNET_GATEWAYS_BY_VPC, vpc), default=None)
+
+
+def nat_holds_interface(nat: NatGateway) -> bool:
+    """A NAT gateway that has begun deleting carries nothing any more and its routes are black holes."""
+    return nat.state in ("pending", "available") and nat.interface is not None and nat.private_ip is not None
+
+
+def _task_interface(task: Task) -> str | None:
+    return task.interface if holds_interface(task) else None
+
+
+def _find_place(view: View, interface: str) -> Place | None:
+    row = view.get(INTERFACES, interface)
+    if row is None or row.attachment is None:
+        return None
+    owner = row.attachment.owner
+    match row.attachment.owner_kind:
+        case "task":
+            held = view.project("held_interface", _task_interface, TASKS, owner)
+            return Place(kind="task", host=owner, index=0) if held == interface else None
+        case "nat":
+            held = view.project(
+                "held_interface", lambda n: n.interface if nat_holds_interface(n) else None, NAT_GATEWAYS, owner
+            )
+            return Place(kind="nat", host=owner, index=0) if held == interface else None
+        case "load_balancer":
+            nodes = view.project("interfaces", lambda b: tuple(n.interface for n in b.nodes), LOAD_BALANCERS, owner)
+            if nodes is None or interface not in nodes:
+                return None
+            return Place(kind="balancer", host=owner, index=nodes.index(interface))
+        case "instance":
+            return None  # container instances have no network stack of their own yet, so nothing holds the interface
+
+
+PLACE = Query(name="place", run=_find_place)
+"""Where an interface is plugged in; None while nothing holds it."""
+
+
+def _find_open_flows(view: View, group: str) -> tuple[OpenFlow, ...]:
+    found: set[tuple[Literal["in", "out"], Literal["tcp", "udp"], Literal[4, 6]]] = set()
+    for rule in view.find(RULES_BY_GROUP, group):
+        if rule.cidr is None or rule.cidr.prefixlen != 0:
+            continue
+        direction: Literal["in", "out"] = "out" if rule.egress else "in"
+        version: Literal[4, 6] = 4 if rule.cidr.version == 4 else 6
+        if rule.protocol == "-1":
+            found |= {(direction, "tcp", version), (direction, "udp", version)}
+        elif _all_ports(rule) and rule.protocol == "tcp":
+            found.add((direction, "tcp", version))
+        elif _all_ports(rule) and rule.protocol == "udp":
+            found.add((direction, "udp", version))
+    return tuple(OpenFlow(direction=d, protocol=p, version=v) for d, p, v in sorted(found))
+
+
+def _all_ports(rule: SecurityGroupRule) -> bool:
+    return (rule.from_port <= 0 and rule.to_port == 65535) or (rule.from_port, rule.to_port) == (-1, -1)
+
+
+OPEN_FLOWS = Query(name="open_flows", run=_find_open_flows)
+"""Which directions and protocols a group opens for every port and every address."""

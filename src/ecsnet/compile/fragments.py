@@ -1,0 +1,30 @@
+"""Every fragment, in one place."""
+
+from __future__ import annotations
+
+from ecsnet.compile import (
+    internet_gateway,
+    metadata,
+    nat_gateway,
+    network_acl,
+    port,
+    route_table,
+    router,
+    security_group,
+    segment,
+    workload,
+)
+from ecsnet.compile.view import FragmentSpec
+
+FRAGMENTS: tuple[FragmentSpec, ...] = (
+    *router.FRAGMENTS,
+    *segment.FRAGMENTS,
+    *port.FRAGMENTS,
+    *security_group.FRAGMENTS,
+    *network_acl.FRAGMENTS,
+    *route_table.FRAGMENTS,
+    *internet_gateway.FRAGMENTS,
+    *nat_gateway.FRAGMENTS,
+    *workload.FRAGMENTS,
+    *metadata.FRAGMENTS,
+)

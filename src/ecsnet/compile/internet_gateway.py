@@ -1,0 +1,59 @@
+"""Internet gateway → Gateway; Elastic IPs and automatic public addresses → PublicAddress; the internet itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from ipaddress import IPv4Address
+
+from ecsnet.compile import facts
+from ecsnet.compile.view import FragmentSpec, View
+from ecsnet.logical.network import Gateway, Internet, PublicAddress
+from ecsnet.model.tables import ELASTIC_IPS, ELASTIC_IPS_BY_INTERFACE, INTERFACES, INTERNET_GATEWAYS
+
+INTERNET_CLIENT = IPv4Address("198.19.255.254")
+"""Where requests from the internet side come from. Never handed out as a public address."""
+
+
+def gateway(view: View, key: str) -> Iterator[Gateway]:
+    """An internet gateway that is attached to a VPC with a router."""
+    row = view.get(INTERNET_GATEWAYS, key)
+    if row is None or row.vpc is None or not facts.has_router(view, row.vpc):
+        return
+    if facts.gateway_of(view, row.vpc) == row.id:
+        yield Gateway(router=row.vpc, id=row.id, networks=facts.ipv4_networks(view, row.vpc))
+
+
+def elastic_ip(view: View, key: str) -> Iterator[PublicAddress]:
+    """An Elastic IP that is associated with an interface of a VPC with an attached internet gateway."""
+    row = view.get(ELASTIC_IPS, key)
+    if row is None or row.interface is None or row.private_ip is None:
+        return
+    vpc = view.project("vpc", lambda interface: interface.vpc, INTERFACES, row.interface)
+    through = None if vpc is None else facts.gateway_of(view, vpc)
+    if through is not None:
+        yield PublicAddress(gateway=through, public=row.public_ip, private=row.private_ip)
+
+
+def automatic_address(view: View, key: str) -> Iterator[PublicAddress]:
+    """The public address that AWS assigned to an interface; an Elastic IP on the same address takes its place."""
+    row = view.get(INTERFACES, key)
+    if row is None or row.auto_public_ip is None:
+        return
+    if any(address.private_ip == row.private_ip for address in view.find(ELASTIC_IPS_BY_INTERFACE, row.id)):
+        return
+    through = facts.gateway_of(view, row.vpc)
+    if through is not None:
+        yield PublicAddress(gateway=through, public=row.auto_public_ip, private=row.private_ip)
+
+
+def internet(view: View, key: str) -> Iterator[Internet]:
+    """The internet exists whatever the store holds."""
+    yield Internet(client=INTERNET_CLIENT)
+
+
+FRAGMENTS = (
+    FragmentSpec(name="gateway", table=INTERNET_GATEWAYS, run=gateway),
+    FragmentSpec(name="elastic_ip", table=ELASTIC_IPS, run=elastic_ip),
+    FragmentSpec(name="automatic_address", table=INTERFACES, run=automatic_address),
+    FragmentSpec(name="internet", table=None, run=internet),
+)

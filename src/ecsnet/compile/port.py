@@ -1,0 +1,85 @@
+"""Network interface → Port and its group memberships; task and load balancer → the Host that owns ports."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ecsnet.compile import facts
+from ecsnet.compile.view import FragmentSpec, View
+from ecsnet.logical.base import LogicalObject
+from ecsnet.logical.network import Host, IpAddress, Member, OpenFlow, Port
+from ecsnet.model.ec2 import NetworkInterface
+from ecsnet.model.ecs import holds_interface
+from ecsnet.model.tables import GROUPS, INTERFACES, LOAD_BALANCERS, SUBNETS, TASKS
+
+
+def port(view: View, key: str) -> Iterator[LogicalObject]:
+    """The port of an interface that a host holds, and one membership per group and address.
+
+    An interface that nothing holds carries no packet: it is not there, and a group does not contain it.
+    """
+    row = view.get(INTERFACES, key)
+    place = view.ask(facts.PLACE, key)
+    if row is None or place is None:
+        return
+    subnet = view.project("place", lambda subnet: (subnet.ordinal, subnet.cidr), SUBNETS, row.subnet)
+    if subnet is None:
+        return
+    number, network = subnet
+    if network is None:
+        return  # an IPv6-only subnet has no IPv4 gateway to route through
+    groups = tuple(sorted(group for group in row.groups if _vpc_of(view, group) == row.vpc))
+    flows = {flow for group in groups for flow in view.ask(facts.OPEN_FLOWS, group)}
+    addresses: tuple[IpAddress, ...] = (row.private_ip, *row.secondary_ips, *row.ipv6_ips)
+    yield Port(
+        router=row.vpc,
+        id=row.id,
+        segment=row.subnet,
+        segment_number=number,
+        mac=row.mac,
+        addresses=addresses,
+        network=network,
+        gateway=network.network_address + 1,
+        host=place.host,
+        host_kind=place.kind,
+        index=place.index,
+        checked=row.source_dest_check and place.kind != "nat",
+        filtered=place.kind != "nat",
+        groups=groups,
+        open_flows=tuple(sorted(flows, key=_flow_order)),
+    )
+    yield from _memberships(row, groups, addresses)
+
+
+def _memberships(row: NetworkInterface, groups: tuple[str, ...], addresses: tuple[IpAddress, ...]) -> Iterator[Member]:
+    for group in groups:
+        for address in addresses:
+            yield Member(router=row.vpc, group=group, address=address)
+
+
+def _vpc_of(view: View, group: str) -> str | None:
+    return view.project("vpc", lambda row: row.vpc, GROUPS, group)
+
+
+def _flow_order(flow: OpenFlow) -> tuple[str, str, int]:
+    return flow.direction, flow.protocol, flow.version
+
+
+def task_host(view: View, key: str) -> Iterator[Host]:
+    """The network stack of an awsvpc task, from the moment it has an interface until it gives it back."""
+    task = view.get(TASKS, key)
+    if task is not None and holds_interface(task):
+        yield Host(id=task.arn, kind="task")
+
+
+def balancer_host(view: View, key: str) -> Iterator[Host]:
+    """The network stack of a load balancer: one interface per node."""
+    if view.get(LOAD_BALANCERS, key) is not None:
+        yield Host(id=key, kind="balancer")
+
+
+FRAGMENTS = (
+    FragmentSpec(name="port", table=INTERFACES, run=port),
+    FragmentSpec(name="task_host", table=TASKS, run=task_host),
+    FragmentSpec(name="balancer_host", table=LOAD_BALANCERS, run=balancer_host),
+)

@@ -1,0 +1,60 @@
+"""Route table → one TableRoute per route."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ecsnet.compile import facts
+from ecsnet.compile.view import FragmentSpec, View
+from ecsnet.logical.network import TableRoute
+from ecsnet.model.base import IpNetwork
+from ecsnet.model.ec2 import RouteTarget
+from ecsnet.model.tables import INTERFACES, NAT_GATEWAYS, ROUTE_TABLES
+
+
+def table_routes(view: View, key: str) -> Iterator[TableRoute]:
+    """The routes of a table that lead out of the VPC; local ones are the router's own.
+
+    A route whose target is gone, detached or not built is a black hole, as AWS shows it (EC2 API, Route `state`).
+    """
+    table = view.get(ROUTE_TABLES, key)
+    if table is None or not facts.has_router(view, table.vpc):
+        return
+    for route in table.routes:
+        if route.target.kind != "local" and route.destination is not None:
+            yield _route(view, table.vpc, table.ordinal, route.destination, route.target)
+
+
+def _route(view: View, vpc: str, number: int, destination: IpNetwork, target: RouteTarget) -> TableRoute:
+    blackhole = TableRoute(router=vpc, table=number, destination=destination, kind="blackhole")
+    if destination.version != 4:
+        return blackhole  # no gateway forwards IPv6 yet
+    match target.kind:
+        case "igw":
+            if facts.gateway_of(view, vpc) != target.id:
+                return blackhole
+            return TableRoute(router=vpc, table=number, destination=destination, kind="gateway", target=target.id)
+        case "nat":
+            interface = view.project("interface", lambda nat: nat.interface, NAT_GATEWAYS, target.id)
+            return blackhole if interface is None else _to_port(view, blackhole, interface)
+        case "eni":
+            return _to_port(view, blackhole, target.id)
+        case _:
+            return blackhole
+
+
+def _to_port(view: View, blackhole: TableRoute, interface: str) -> TableRoute:
+    found = view.project("next_hop", lambda row: (row.vpc, row.private_ip), INTERFACES, interface)
+    if found is None or found[0] != blackhole.router or view.ask(facts.PLACE, interface) is None:
+        return blackhole
+    return TableRoute(
+        router=blackhole.router,
+        table=blackhole.table,
+        destination=blackhole.destination,
+        kind="port",
+        target=interface,
+        next_hop=found[1],
+    )
+
+
+FRAGMENTS = (FragmentSpec(name="route_table", table=ROUTE_TABLES, run=table_routes),)

@@ -1,0 +1,58 @@
+"""Subnet → Segment."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ecsnet.compile import facts
+from ecsnet.compile.view import FragmentSpec, View
+from ecsnet.logical.network import Segment
+from ecsnet.model.ec2 import Subnet
+from ecsnet.model.tables import (
+    ACL_ASSOCIATIONS_BY_SUBNET,
+    ACLS,
+    ACLS_BY_VPC,
+    ASSOCIATIONS_BY_SUBNET,
+    MAIN_ASSOCIATION_BY_VPC,
+    ROUTE_TABLES,
+    SUBNETS,
+)
+
+
+def segment(view: View, key: str) -> Iterator[Segment]:
+    """A subnet with its gateway (base plus one), its route table and its network ACL.
+
+    Source: VPC user guide, "Subnet CIDR blocks" (reserved addresses), "Subnet route tables", "Network ACLs".
+    """
+    subnet = view.get(SUBNETS, key)
+    if subnet is None or not facts.has_router(view, subnet.vpc):
+        return
+    yield Segment(
+        router=subnet.vpc,
+        id=subnet.id,
+        number=subnet.ordinal,
+        gateway=None if subnet.cidr is None else subnet.cidr.network_address + 1,
+        table=_route_table(view, subnet),
+        acl=_acl(view, subnet),
+    )
+
+
+def _route_table(view: View, subnet: Subnet) -> int | None:
+    """The associated table's number, or the main table's: a subnet without an association of its own uses that."""
+    own = list(view.find(ASSOCIATIONS_BY_SUBNET, subnet.id))
+    for association in own or view.find(MAIN_ASSOCIATION_BY_VPC, subnet.vpc):
+        return view.project("ordinal", lambda table: table.ordinal, ROUTE_TABLES, association.route_table)
+    return None
+
+
+def _acl(view: View, subnet: Subnet) -> str | None:
+    """The associated ACL, or the VPC's default one: every subnet has exactly one."""
+    for association in view.find(ACL_ASSOCIATIONS_BY_SUBNET, subnet.id):
+        return view.project("id", lambda acl: acl.id, ACLS, association.acl)
+    for acl in sorted(view.keys(ACLS_BY_VPC, subnet.vpc)):
+        if view.project("is_default", lambda acl: acl.is_default, ACLS, acl):
+            return acl
+    return None
+
+
+FRAGMENTS = (FragmentSpec(name="segment", table=SUBNETS, run=segment),)

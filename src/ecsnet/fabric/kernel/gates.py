@@ -1,0 +1,98 @@
+"""The two stateful gates of a router and what they remember of a flow.
+
+Tracking is bits of the connection mark, one per side, instead of `ct state established`: a tracked flow survives the
+removal of its rule while an untracked one dies at once (EC2 user guide, "Connection tracking"), one side's tracking
+never opens the other side's gate, and a flow through an appliance is judged on both of its passes.
+
+    1 the initiator's side is tracked    2 the responder's side    4, 8 the same for a pass through an appliance
+
+Packet mark: the low 16 bits are the source segment, 0x10000 and 0x20000 say that this pass is an appliance's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ecsnet.fabric.kernel import nft
+from ecsnet.hostplan.kernel import HostObject, NftRule
+
+
+def _tracked(direction: str, bit: int) -> NftRule:
+    return nft.rule(f"ct direction {direction} ct mark and {bit} == {bit} accept")
+
+
+def chains(rules: nft.Table) -> Iterator[HostObject]:
+    yield rules.chain(
+        "gate_e",
+        nft.rule("ct state invalid counter drop"),
+        nft.rule("ct state related accept"),  # ICMP errors: path MTU is learned without any rule
+        nft.rule("iifname @nocheck jump transit_e"),
+        _tracked("original", 1),
+        _tracked("reply", 2),
+        nft.rule("iifname @uplinks accept"),
+        nft.rule("iifname vmap @sg_out"),
+        nft.rule("counter"),
+        hook=nft.filter_hook("forward", -10, "drop"),
+    )
+    yield rules.chain(
+        "gate_i",
+        nft.rule("meta mark set meta mark and 0x0000ffff"),
+        nft.rule("ct state related accept"),
+        nft.rule("oifname @nocheck jump transit_i"),
+        _tracked("original", 2),
+        _tracked("reply", 1),
+        nft.rule("oifname @uplinks accept"),
+        nft.rule("oifname vmap @sg_in"),
+        nft.rule("counter"),
+        hook=nft.filter_hook("forward", 0, "drop"),
+    )
+    yield from _transit(rules, "e", "iifname", "saddr", "sg_out", original=8, reply=4, pass_mark="0x00010000")
+    yield from _transit(rules, "i", "oifname", "daddr", "sg_in", original=4, reply=8, pass_mark="0x00020000")
+    yield _track(rules, "e", bit=1, appliance_bit=8, pass_mark="0x00010000")
+    yield _track(rules, "i", bit=2, appliance_bit=4, pass_mark="0x00020000")
+    yield _open(rules, "e", "iifname", "in")
+    yield _open(rules, "i", "oifname", "out")
+
+
+def _transit(
+    rules: nft.Table, side: str, link: str, end: str, gate: str, *, original: int, reply: int, pass_mark: str
+) -> Iterator[HostObject]:
+    """Ports without source/destination check: their own traffic is ordinary, anything else passes through them."""
+    address = (f"ip {end} . {link} @own4 return", f"ip6 {end} . {link} @own6 return")
+    yield rules.chain(
+        f"transit_{side}",
+        *(nft.rule(text) for text in address),
+        _tracked("original", original),
+        _tracked("reply", reply),
+        nft.rule(f"meta mark set meta mark or {pass_mark}"),
+        nft.rule(f"{link} vmap @{gate}"),
+        nft.rule("counter drop"),
+    )
+
+
+def _track(rules: nft.Table, side: str, *, bit: int, appliance_bit: int, pass_mark: str) -> HostObject:
+    return rules.chain(
+        f"{side}_trk",
+        nft.rule("ct direction reply accept"),  # only the original direction sets bits
+        nft.rule(f"meta mark and {pass_mark} == {pass_mark} ct mark set ct mark or {appliance_bit} accept"),
+        nft.rule(f"ct mark set ct mark or {bit}"),
+        nft.rule("accept"),
+    )
+
+
+def _open(rules: nft.Table, side: str, link: str, opposite: str) -> HostObject:
+    """Reached from rules for any address: untracked when the opposite direction of the port is wholly open.
+
+    An untracked flow gets no bit and is judged again on every packet. ICMP is always tracked.
+    """
+    return rules.chain(
+        f"{side}_open",
+        *(
+            nft.rule(
+                f"meta nfproto ipv{version} meta l4proto {protocol} {link} @{opposite}_open_{protocol}{version} accept"
+            )
+            for version in (4, 6)
+            for protocol in ("tcp", "udp")
+        ),
+        nft.rule(f"goto {side}_trk"),
+    )

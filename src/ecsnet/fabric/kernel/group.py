@@ -1,0 +1,63 @@
+"""FilterGroup → its member sets and chains, shared by all ports of the group; Member → one set element.
+
+One nft rule per AWS rule: its comment is the rule's id and its counter belongs to it. A linear rule costs 43 ns, an
+interval set lookup over address, protocol and port 3.1 µs, so sets hold addresses only. A group has two chains per
+direction, because untracked flows are judged on every packet: a port visits the any-address rules of all its groups
+before any other (groups have no order).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ecsnet.fabric.kernel import naming, nft, router
+from ecsnet.hostplan.kernel import HostObject, NftRule
+from ecsnet.logical.network import Direction, FilterGroup, FilterRule, Member
+
+PARTS = ("open", "rest")
+"""The chains of one direction, in the order in which a port visits them."""
+
+
+def lower(group: FilterGroup) -> Iterator[HostObject]:
+    rules = router.table(group.router)
+    yield rules.set(naming.members_set(group.id, 4), "ipv4_addr")
+    yield rules.set(naming.members_set(group.id, 6), "ipv6_addr")
+    yield from _direction(rules, group.id, "in", group.ingress)
+    yield from _direction(rules, group.id, "out", group.egress)
+
+
+def lower_member(member: Member) -> Iterator[HostObject]:
+    group_set = naming.members_set(member.group, member.address.version)
+    yield router.table(member.router).element(group_set, str(member.address))
+
+
+def _direction(
+    rules: nft.Table, group: str, direction: Direction, group_rules: tuple[FilterRule, ...]
+) -> Iterator[HostObject]:
+    gate = "i" if direction == "in" else "e"
+    side: nft.Side = "saddr" if direction == "in" else "daddr"
+    opened = tuple(rule for rule in group_rules if _any_address(rule))
+    rest = tuple(rule for rule in group_rules if not _any_address(rule))
+    for part, members, verdict in (("open", opened, f"{gate}_open"), ("rest", rest, f"{gate}_trk")):
+        yield rules.chain(
+            naming.group_chain(group, direction, part),
+            *(line for rule in members for line in _lines(rule, side, verdict)),
+        )
+
+
+def _any_address(rule: FilterRule) -> bool:
+    return rule.network is not None and rule.network.prefixlen == 0
+
+
+def _lines(rule: FilterRule, side: nft.Side, verdict: str) -> Iterator[NftRule]:
+    """One nft rule; two for a group as the peer, whose IPv4 and IPv6 addresses are in different sets."""
+    protocol = nft.protocol(rule.protocol, rule.ports, rule.icmp)
+    if rule.network is not None:
+        peers = [nft.network(side, rule.network)]
+    elif rule.group is not None:
+        versions = {1: (4,), 58: (6,)}.get(rule.protocol or 0, (4, 6))
+        peers = [nft.member(side, version, naming.members_set(rule.group, version)) for version in versions]
+    else:
+        raise ValueError(f"rule {rule.id} has no peer")
+    for peer in peers:
+        yield nft.rule(peer, protocol, f"counter goto {verdict}", comment=rule.id)

@@ -1,0 +1,27 @@
+"""Internet → the namespace where all gateways meet; its own address is the client of requests from outside."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ecsnet.fabric.kernel import naming
+from ecsnet.hostplan.kernel import Address, HostObject, Namespace
+from ecsnet.logical.network import Internet
+
+_SYSCTLS: tuple[tuple[str, str], ...] = (
+    ("net/ipv4/ip_forward", "1"),
+    ("net/ipv4/conf/all/rp_filter", "0"),
+    ("net/ipv4/conf/default/rp_filter", "0"),
+    ("net/ipv4/conf/all/send_redirects", "0"),
+    ("net/ipv4/conf/default/send_redirects", "0"),
+    ("net/ipv4/conf/all/proxy_arp", "0"),
+    ("net/ipv4/conf/default/proxy_arp", "0"),
+    ("net/ipv6/conf/default/accept_ra", "0"),
+    ("net/ipv6/conf/default/addr_gen_mode", "1"),
+    ("net/ipv4/ip_unprivileged_port_start", "0"),
+)
+
+
+def lower(internet: Internet) -> Iterator[HostObject]:
+    yield Namespace(name=naming.INTERNET, owner="internet", sysctls=_SYSCTLS)
+    yield Address(netns=naming.INTERNET, link="lo", address=f"{internet.client}/32")

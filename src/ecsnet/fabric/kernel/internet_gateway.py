@@ -1,0 +1,153 @@
+"""Gateway → a namespace between router and internet; PublicAddress → its translation.
+
+Translation lives outside the router: a packet that crosses the router twice with the same 5-tuple (appliance, NAT
+gateway, edge route table) would keep the translation decided on its first pass.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ecsnet.fabric.kernel import naming, nft, router
+from ecsnet.hostplan.kernel import Address, HostObject, Link, LinkEnd, Namespace, Neighbour, NftTable, Route
+from ecsnet.logical.network import Gateway, PublicAddress
+
+# Addresses of the links, the same at every gateway: each link is alone in its namespaces. They are of the block for
+# protocol use (RFC 6890, 192.0.0.0/24) because an ICMP error from a private address is dropped at the edge, and then
+# no path MTU is learned through the gateway.
+ROUTER_OUTSIDE = "192.0.0.1"
+GATEWAY_INSIDE = "192.0.0.2"
+GATEWAY_OUTSIDE = "192.0.0.3"
+INTERNET_SIDE = "192.0.0.4"
+
+INTERNET_MTU = 1500
+_INSIDE, _OUTSIDE = "vpc0", "inet0"
+_MACS = {"router": "02:ff:ff:ff:fe:01", "inside": "02:ff:ff:ff:fe:02", "outside": "02:ff:ff:ff:fe:03"}
+_INTERNET_MAC = "02:ff:ff:ff:fe:04"
+
+_PRIVATE = "{ 10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16, 100.64.0.0/10 }"
+
+_SYSCTLS: tuple[tuple[str, str], ...] = (
+    ("net/ipv4/ip_forward", "1"),
+    ("net/ipv4/conf/all/rp_filter", "0"),
+    ("net/ipv4/conf/default/rp_filter", "0"),
+    ("net/ipv4/conf/all/send_redirects", "0"),
+    ("net/ipv4/conf/default/send_redirects", "0"),
+    ("net/ipv4/conf/all/accept_redirects", "0"),
+    ("net/ipv4/conf/default/accept_redirects", "0"),
+    ("net/ipv4/conf/all/proxy_arp", "0"),
+    ("net/ipv4/conf/default/proxy_arp", "0"),
+    ("net/ipv6/conf/default/accept_ra", "0"),
+    ("net/ipv6/conf/default/addr_gen_mode", "1"),
+    # AWS's gateway is stateless: the same pair put back lets the old flow go on, also after lost state.
+    ("net/netfilter/nf_conntrack_tcp_loose", "1"),
+)
+
+
+def inside_link(router_id: str, gateway: str) -> Link:
+    """The veth between the router (end a) and the gateway."""
+    return Link(
+        a=LinkEnd(netns=naming.router_namespace(router_id), name=naming.uplink(gateway), mac=_MACS["router"]),
+        b=LinkEnd(netns=naming.internet_gateway_namespace(gateway), name=_INSIDE, mac=_MACS["inside"]),
+        mtu=INTERNET_MTU,
+        owner=gateway,
+    )
+
+
+def outside_link(gateway: str) -> Link:
+    """The veth between the internet (end a) and the gateway."""
+    return Link(
+        a=LinkEnd(netns=naming.INTERNET, name=naming.uplink(gateway), mac=_INTERNET_MAC),
+        b=LinkEnd(netns=naming.internet_gateway_namespace(gateway), name=_OUTSIDE, mac=_MACS["outside"]),
+        mtu=INTERNET_MTU,
+        owner=gateway,
+    )
+
+
+def lower(gateway: Gateway) -> Iterator[HostObject]:
+    netns = naming.internet_gateway_namespace(gateway.id)
+    yield Namespace(name=netns, owner=gateway.id, sysctls=_SYSCTLS)
+    yield from _inside(gateway, netns)
+    yield from _outside(gateway, netns)
+    yield NftTable(netns=netns, family="ip", name=naming.TABLE, owner=gateway.id)
+    yield from _translation(_table(gateway.id))
+    yield router.table(gateway.router).element("uplinks", nft.link(naming.uplink(gateway.id)))
+
+
+def _table(gateway: str) -> nft.Table:
+    return nft.Table(naming.internet_gateway_namespace(gateway), "ip", naming.TABLE)
+
+
+def _inside(gateway: Gateway, netns: str) -> Iterator[HostObject]:
+    link = inside_link(gateway.router, gateway.id)
+    yield link
+    yield Neighbour(netns=link.a.netns, link=link.a.name, address=GATEWAY_INSIDE, mac=link.b.mac, via=link.key)
+    yield Address(netns=netns, link=_INSIDE, address=f"{GATEWAY_INSIDE}/32", via=link.key)
+    yield Neighbour(netns=netns, link=_INSIDE, address=ROUTER_OUTSIDE, mac=link.a.mac, via=link.key)
+    for network in gateway.networks:
+        yield Route(
+            netns=netns,
+            destination=str(network),
+            gateway=ROUTER_OUTSIDE,
+            link=_INSIDE,
+            onlink=True,
+            via=link.key,
+        )
+
+
+def _outside(gateway: Gateway, netns: str) -> Iterator[HostObject]:
+    link = outside_link(gateway.id)
+    yield link
+    yield Neighbour(netns=link.a.netns, link=link.a.name, address=GATEWAY_OUTSIDE, mac=link.b.mac, via=link.key)
+    yield Address(netns=netns, link=_OUTSIDE, address=f"{GATEWAY_OUTSIDE}/32", via=link.key)
+    yield Neighbour(netns=netns, link=_OUTSIDE, address=INTERNET_SIDE, mac=link.a.mac, via=link.key)
+    yield Route(netns=netns, destination="0.0.0.0/0", gateway=INTERNET_SIDE, link=_OUTSIDE, onlink=True, via=link.key)
+
+
+def _translation(rules: nft.Table) -> Iterator[HostObject]:
+    yield rules.set("pub2priv", "ipv4_addr", "ipv4_addr")
+    yield rules.set("priv2pub", "ipv4_addr", "ipv4_addr")
+    yield rules.set("has_pub", "ipv4_addr")
+    yield rules.set("pubs", "ipv4_addr")
+    # The two sets are looked at on every packet, so that an address that was taken away cuts its old flows at once.
+    yield rules.chain(
+        "igw_raw",
+        nft.rule(f'iifname "{_OUTSIDE}" ip saddr {_PRIVATE} counter drop'),
+        nft.rule(f'iifname "{_OUTSIDE}" ip daddr @pubs accept'),
+        nft.rule(f'iifname "{_INSIDE}" ip saddr != @has_pub counter drop', comment="no public address"),
+        nft.rule(f'iifname "{_INSIDE}" accept'),
+        hook=nft.filter_hook("prerouting", -300, "drop"),
+    )
+    yield rules.chain("igw_dnat", nft.rule("dnat to ip daddr map @pub2priv"), hook=nft.nat_hook("prerouting", -100))
+    yield rules.chain(
+        "igw_fwd",
+        nft.rule(f'oifname "{_OUTSIDE}" ip daddr {_PRIVATE} counter drop'),
+        nft.rule("ct state invalid drop"),
+        nft.rule(f'oifname "{_INSIDE}" ct status dnat accept'),
+        nft.rule(f'oifname "{_INSIDE}" ct direction reply accept'),
+        nft.rule(f'iifname "{_INSIDE}" oifname "{_OUTSIDE}" accept'),
+        hook=nft.filter_hook("forward", 0, "drop"),
+    )
+    yield rules.chain(
+        "igw_snat",
+        nft.rule(f'iifname "{_INSIDE}" snat to ip saddr map @priv2pub'),
+        hook=nft.nat_hook("postrouting", 100),
+    )
+    yield rules.chain("igw_in", hook=nft.filter_hook("input", 0, "drop"))
+
+
+def lower_address(address: PublicAddress) -> Iterator[HostObject]:
+    public, private = str(address.public), str(address.private)
+    rules = _table(address.gateway)
+    yield rules.element("pub2priv", public, private)
+    yield rules.element("priv2pub", private, public)
+    yield rules.element("has_pub", private)
+    yield rules.element("pubs", public)
+    yield Route(
+        netns=naming.INTERNET,
+        destination=f"{public}/32",
+        gateway=GATEWAY_OUTSIDE,
+        link=naming.uplink(address.gateway),
+        onlink=True,
+        via=outside_link(address.gateway).key,
+    )

@@ -1,0 +1,49 @@
+"""Which function lowers which logical type: the whole kernel fabric at a glance."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from ecsnet.fabric.kernel import (
+    acl,
+    group,
+    internet,
+    internet_gateway,
+    nat_gateway,
+    port,
+    route,
+    router,
+    segment,
+    workload,
+)
+from ecsnet.hostplan.kernel import HostObject
+from ecsnet.logical import network
+from ecsnet.logical.base import LogicalObject
+
+Lowering = Callable[[Any], Iterable[HostObject]]
+
+NETWORK_LOWERINGS: Mapping[type[LogicalObject], Lowering] = {
+    network.Router: router.lower,
+    network.Segment: segment.lower,
+    network.Host: port.lower_host,
+    network.Port: port.lower,
+    network.FilterGroup: group.lower,
+    network.Member: group.lower_member,
+    network.Acl: acl.lower,
+    network.TableRoute: route.lower,
+    network.Gateway: internet_gateway.lower,
+    network.PublicAddress: internet_gateway.lower_address,
+    network.Nat: nat_gateway.lower,
+    network.Internet: internet.lower,
+}
+
+LOWERINGS: Mapping[type[LogicalObject], Lowering] = {
+    **NETWORK_LOWERINGS,
+    **dict(workload.LOWERINGS),
+}
+
+
+def lower(item: LogicalObject) -> Iterable[HostObject]:
+    """The host objects of one logical object. Raises KeyError for a type that no module lowers."""
+    return LOWERINGS[type(item)](item)

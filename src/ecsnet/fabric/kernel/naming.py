@@ -1,0 +1,110 @@
+"""Names of kernel objects, computed from ids: fixed prefix and hex digits, at most 15 bytes for namespaces and links.
+
+User text never becomes a name. Every generated name has a prefix of its own because nft keywords bite (a chain called
+`fwd` is a syntax error). An id's hex digits are its last part: `eni-0a1b…` gives `0a1b…`, an ARN its last path part.
+"""
+
+from __future__ import annotations
+
+import re
+
+from ecsnet.hostplan.kernel import link_key
+
+INTERNET = "internet"
+"""The namespace that stands for the internet."""
+
+TABLE = "ecs"
+"""The nft table of every namespace that filters."""
+
+ARP_TABLE = "ecs_arp"
+
+_HEX = re.compile(r"[0-9a-f]+")
+_LINK_DIGITS = 12
+
+
+def digits(identifier: str) -> str:
+    """The hex digits that end an id or ARN. Raises ValueError when it does not end in hex digits."""
+    tail = re.split(r"[-/:]", identifier)[-1]
+    if not _HEX.fullmatch(tail):
+        raise ValueError(f"{identifier!r} does not end in hex digits, so no kernel name can be made from it")
+    return tail
+
+
+def _short(prefix: str, identifier: str) -> str:
+    return prefix + digits(identifier)[:_LINK_DIGITS]
+
+
+def router_namespace(vpc: str) -> str:
+    return _short("r", vpc)
+
+
+def task_namespace(task: str) -> str:
+    """`task` is the task id or its ARN."""
+    return _short("t", task)
+
+
+def load_balancer_namespace(arn: str) -> str:
+    return _short("b", arn)
+
+
+def is_load_balancer(namespace: str) -> bool:
+    return namespace.startswith("b")
+
+
+def internet_gateway_namespace(gateway: str) -> str:
+    return _short("g", gateway)
+
+
+def nat_gateway_namespace(nat: str) -> str:
+    return _short("n", nat)
+
+
+def interface_link(interface: str) -> str:
+    """The router's end of an interface's veth."""
+    return _short("e", interface)
+
+
+def uplink(gateway: str) -> str:
+    """The end of an internet gateway's veth in the VPC's router, and of its other one in the internet namespace."""
+    return _short("g", gateway)
+
+
+def interface_link_key(vpc: str, interface: str) -> str:
+    """The host-object key of an interface's veth."""
+    return link_key(router_namespace(vpc), interface_link(interface))
+
+
+def interface_device(index: int) -> str:
+    """The owner's end: eth0 is its first interface."""
+    return f"eth{index}"
+
+
+def members_set(group: str, version: int) -> str:
+    """The set of the private addresses (IP version 4 or 6) of a group's members."""
+    return f"m{version}_{digits(group)}"
+
+
+def group_chain(group: str, direction: str, part: str) -> str:
+    return f"sg_{digits(group)}_{direction}_{part}"
+
+
+def interface_chain(interface: str, direction: str) -> str:
+    return f"eni_{digits(interface)[:_LINK_DIGITS]}_{direction}"
+
+
+def subnet_chain(subnet: str, direction: str) -> str:
+    return f"sub_{digits(subnet)}_{direction}"
+
+
+def acl_chain(acl: str, direction: str) -> str:
+    return f"acl_{digits(acl)}_{direction}"
+
+
+def published_keys(vpc: str, interface: str) -> tuple[str, ...]:
+    """The host-object keys whose being in force means that the interface is complete and carries packets.
+
+    They are its two verdict-map elements, the last objects of an interface to be made and the first to go.
+    """
+    router = router_namespace(vpc)
+    element = f'"{interface_link(interface)}"'
+    return tuple(f"nft-element:{router}/{TABLE}/{name}/{element}" for name in ("sg_out", "sg_in"))

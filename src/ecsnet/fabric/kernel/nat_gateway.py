@@ -1,0 +1,53 @@
+"""Nat → a namespace with one port that translates connections of its VPC to the port's address.
+
+It sends packets out of the port on which they came: they cross the router twice, as two flows of two interfaces.
+Source: VPC user guide, "NAT gateways" (protocols, ports 1024 to 65535, idle timeout 350 seconds answered with RST).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ecsnet.fabric.kernel import naming, nft
+from ecsnet.hostplan.kernel import HostObject, Namespace, NftTable
+from ecsnet.logical.network import Nat
+
+_SYSCTLS: tuple[tuple[str, str], ...] = (
+    ("net/ipv4/ip_forward", "1"),
+    ("net/ipv4/conf/all/rp_filter", "0"),
+    ("net/ipv4/conf/default/rp_filter", "0"),
+    # Every packet leaves where it came in; redirects would tell the tasks to bypass the gateway.
+    ("net/ipv4/conf/all/send_redirects", "0"),
+    ("net/ipv4/conf/default/send_redirects", "0"),
+    ("net/ipv4/conf/all/accept_redirects", "0"),
+    ("net/ipv4/conf/default/accept_redirects", "0"),
+    ("net/ipv6/conf/default/accept_ra", "0"),
+    ("net/ipv6/conf/default/addr_gen_mode", "1"),
+    ("net/netfilter/nf_conntrack_tcp_loose", "0"),
+    ("net/netfilter/nf_conntrack_tcp_timeout_established", "350"),
+    ("net/netfilter/nf_conntrack_udp_timeout_stream", "350"),
+)
+_PROTOCOLS = "ip protocol { tcp, udp, icmp }"
+
+
+def lower(nat: Nat) -> Iterator[HostObject]:
+    netns = naming.nat_gateway_namespace(nat.id)
+    rules = nft.Table(netns, "ip", naming.TABLE)
+    yield Namespace(name=netns, owner=nat.id, sysctls=_SYSCTLS)
+    yield NftTable(netns=netns, family="ip", name=naming.TABLE, owner=nat.id)
+    yield rules.chain(
+        "nat_post",
+        nft.rule(f'iifname "eth0" oifname "eth0" {_PROTOCOLS} snat to {nat.address}:1024-65535 fully-random'),
+        hook=nft.nat_hook("postrouting", 100),
+    )
+    yield rules.chain(
+        "nat_fwd",
+        nft.rule("ct state invalid meta l4proto tcp counter reject with tcp reset"),
+        nft.rule("ct state established,related accept"),
+        *(
+            nft.rule(f"{_PROTOCOLS} ct state new ip saddr {nft.network_text(network)} counter accept")
+            for network in nat.networks
+        ),
+        hook=nft.filter_hook("forward", 0, "drop"),
+    )
+    yield rules.chain("nat_in", hook=nft.filter_hook("input", 0, "drop"))

@@ -1,0 +1,193 @@
+"""Port → its veth, addresses, permanent neighbours, routes, filter elements and chains; Host → its namespace.
+
+Nothing of a port carries a packet until its two verdict-map elements (`sg_out`, `sg_in`) are there; they come after
+everything else of the port (`naming.published_keys`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from ipaddress import IPv4Address
+
+from ecsnet.fabric.kernel import group, naming, nft, router, segment
+from ecsnet.hostplan.kernel import (
+    Address,
+    HostObject,
+    Link,
+    LinkEnd,
+    Namespace,
+    Neighbour,
+    NftElement,
+    PolicyRule,
+    Route,
+    chain_key,
+)
+from ecsnet.logical.network import Host, IpAddress, Port
+
+VPC_MTU = 9001
+ROUTER_MAC = "02:ff:ff:ff:ff:01"
+"""The router's end of every port; each veth is a network of its own, so one address serves all."""
+
+ROUTER_LINK_LOCAL = "fe80:ec2::1"
+"""The IPv6 gateway of every port (VPC user guide: routers answer from a link-local address)."""
+
+_BALANCER_TABLE = 100
+"""Route table of a load balancer's first port; packets from port k's address use table 100 + k."""
+
+_BALANCER_RULE = 100
+
+_HOST_SYSCTLS: tuple[tuple[str, str], ...] = (
+    # A container may listen on port 80 whatever its user is, as on Fargate.
+    ("net/ipv4/ip_unprivileged_port_start", "0"),
+    ("net/ipv6/conf/default/accept_ra", "0"),
+    ("net/ipv6/conf/default/accept_dad", "0"),
+    ("net/ipv6/conf/default/addr_gen_mode", "1"),
+)
+_BALANCER_SYSCTLS: tuple[tuple[str, str], ...] = (
+    *_HOST_SYSCTLS,
+    ("net/ipv4/conf/all/rp_filter", "0"),
+    ("net/ipv4/conf/default/rp_filter", "0"),
+)
+
+
+def host_namespace(kind: str, host: str) -> str:
+    """The namespace of a port's owner."""
+    match kind:
+        case "task":
+            return naming.task_namespace(host)
+        case "balancer":
+            return naming.load_balancer_namespace(host)
+        case "nat":
+            return naming.nat_gateway_namespace(host)
+        case _:
+            raise ValueError(f"unknown kind of host: {kind}")
+
+
+def lower_host(host: Host) -> Iterator[HostObject]:
+    sysctls = _BALANCER_SYSCTLS if host.kind == "balancer" else _HOST_SYSCTLS
+    yield Namespace(name=host_namespace(host.kind, host.id), owner=host.id, sysctls=sysctls)
+
+
+def lower(port: Port) -> Iterator[HostObject]:
+    parts = (*_links(port), *_filter(port))
+    yield from parts
+    yield from _publish(port, tuple(part.key for part in parts if not isinstance(part, Link)))
+
+
+# ── links, addresses, routes ─────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _links(port: Port) -> Iterator[HostObject]:
+    netns, link = naming.router_namespace(port.router), naming.interface_link(port.id)
+    inside, device = host_namespace(port.host_kind, port.host), naming.interface_device(port.index)
+    veth = Link(
+        a=LinkEnd(netns=netns, name=link, mac=ROUTER_MAC),
+        b=LinkEnd(netns=inside, name=device, mac=port.mac),
+        mtu=VPC_MTU,
+        owner=port.id,
+    )
+    yield veth
+    for address in port.addresses:
+        # Permanent on both ends of every link: the machine's one neighbour table holds 1,024 dynamic entries, and
+        # with about 1,200 namespaces alive links lost their first packets.
+        yield Neighbour(netns=netns, link=link, address=str(address), mac=port.mac, via=veth.key)
+        yield Route(netns=netns, destination=_single(address), link=link, via=veth.key)
+    if any(address.version == 6 for address in port.addresses):
+        yield Address(netns=netns, link=link, address=f"{ROUTER_LINK_LOCAL}/128", via=veth.key)
+    yield from _inside(port, inside, device, veth.key)
+
+
+def _inside(port: Port, netns: str, device: str, via: str) -> Iterator[HostObject]:
+    """The owner's end. It shows its real prefix, but reaches everything, also its neighbours, through the gateway."""
+    address, gateway = str(port.addresses[0]), str(port.gateway)
+    yield Address(netns=netns, link=device, address=f"{address}/{port.network.prefixlen}", via=via)
+    yield Neighbour(netns=netns, link=device, address=gateway, mac=ROUTER_MAC, via=via)
+    tables = [254] if port.host_kind != "balancer" else [_BALANCER_TABLE + port.index]
+    if port.host_kind == "balancer":
+        # Replies leave through the port on which the request came, whatever the destination.
+        yield PolicyRule(netns=netns, family="ip", priority=_BALANCER_RULE, source=f"{address}/32", table=tables[0])
+        if port.index == 0:
+            tables.append(254)
+    for table in tables:
+        yield Route(netns=netns, table=table, destination=f"{gateway}/32", link=device, source=address, via=via)
+        for destination in (str(port.network), "0.0.0.0/0"):
+            # onlink: the routes of a table need no order among themselves
+            yield Route(
+                netns=netns,
+                table=table,
+                destination=destination,
+                gateway=gateway,
+                link=device,
+                source=address,
+                onlink=True,
+                via=via,
+            )
+    sixes = [address for address in port.addresses if address.version == 6]
+    for six in sixes:
+        yield Address(netns=netns, link=device, address=f"{six}/128", via=via)
+    if sixes and port.index == 0:
+        yield Neighbour(netns=netns, link=device, address=ROUTER_LINK_LOCAL, mac=ROUTER_MAC, via=via)
+        yield Route(netns=netns, destination="::/0", gateway=ROUTER_LINK_LOCAL, link=device, onlink=True, via=via)
+
+
+def _single(address: IpAddress) -> str:
+    return f"{address}/{address.max_prefixlen}"
+
+
+# ── filter ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _filter(port: Port) -> Iterator[HostObject]:
+    rules = router.table(port.router)
+    link = nft.link(naming.interface_link(port.id))
+    mark = nft.mark(port.segment_number)
+    for address in port.addresses:
+        version = address.version
+        if port.checked:
+            yield rules.element(f"src_ok{version}", nft.concat(link, port.mac, address))
+            yield rules.element(f"dst_ok{version}", nft.concat(link, address))
+        else:
+            yield rules.element(f"own{version}", nft.concat(address, link))
+        if isinstance(address, IPv4Address):
+            yield router.arp_table(port.router).element("arp_ok", nft.concat(link, port.mac, address))
+    if not port.checked:
+        yield rules.element("nocheck_mac", nft.concat(link, port.mac))
+        yield rules.element("nocheck", link)
+    yield rules.element("subnet_of", link, mark)
+    yield rules.element("same_subnet", nft.concat(mark, link))
+    yield rules.verdict("nacl_in", link, "jump", naming.subnet_chain(port.segment, "in"))
+    for flow in port.open_flows:
+        yield rules.element(f"{flow.direction}_open_{flow.protocol}{flow.version}", link)
+    if port.filtered:
+        for direction in ("out", "in"):
+            yield rules.chain(
+                naming.interface_chain(port.id, direction),
+                *(
+                    nft.rule(f"jump {naming.group_chain(name, direction, part)}")
+                    for part in group.PARTS
+                    for name in port.groups
+                ),
+                nft.rule(nft.deny(f"sg-{direction} {port.id}"), comment=port.id),
+            )
+
+
+def _publish(port: Port, after: tuple[str, ...]) -> Iterator[NftElement]:
+    """The two elements that let packets through, after everything that judges them."""
+    rules = router.table(port.router)
+    netns = naming.router_namespace(port.router)
+    link = nft.link(naming.interface_link(port.id))
+    judges = tuple(
+        chain_key(netns, naming.TABLE, name) for name in ("pre_raw", "dst_check", "nacl", "gate_e", "gate_i")
+    )
+    border = segment.border_element(port.router, port.segment, port.segment_number).key
+    for direction in ("out", "in"):
+        chain = naming.interface_chain(port.id, direction) if port.filtered else None
+        yield rules.element(
+            f"sg_{direction}",
+            link,
+            f"goto {chain}" if chain else "accept",
+            uses_chain=chain,
+            publish=True,
+            owner=port.id,
+            after=(*after, *judges, border),
+        )

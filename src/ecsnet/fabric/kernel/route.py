@@ -1,0 +1,51 @@
+"""TableRoute → one route of the router's table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import assert_never
+
+from ecsnet.fabric.kernel import internet_gateway, naming
+from ecsnet.hostplan.kernel import HostObject, Route
+from ecsnet.logical.network import TableRoute
+
+_FIRST_TABLE = 1000
+"""Below are the kernel's own tables (253 to 255)."""
+
+
+def table_number(ordinal: int) -> int:
+    """The kernel's number of a route table of the VPC."""
+    return _FIRST_TABLE + ordinal
+
+
+def lower(route: TableRoute) -> Iterator[HostObject]:
+    netns, number, destination = (
+        naming.router_namespace(route.router),
+        table_number(route.table),
+        str(route.destination),
+    )
+    match route.kind:
+        case "blackhole":
+            yield Route(netns=netns, table=number, destination=destination, kind="blackhole")
+        case "gateway":
+            yield Route(
+                netns=netns,
+                table=number,
+                destination=destination,
+                gateway=internet_gateway.GATEWAY_INSIDE,
+                link=naming.uplink(route.target),
+                onlink=True,
+                via=internet_gateway.inside_link(route.router, route.target).key,
+            )
+        case "port":
+            yield Route(
+                netns=netns,
+                table=number,
+                destination=destination,
+                gateway=str(route.next_hop),
+                link=naming.interface_link(route.target),
+                onlink=True,
+                via=naming.interface_link_key(route.router, route.target),
+            )
+        case _:
+            assert_never(route.kind)

@@ -1,0 +1,187 @@
+"""Router → its namespace, its link-local services' addresses and the skeleton of its packet filter.
+
+Hooks in this order (`docs/vpc-path.md` has the packet's walk):
+
+    raw prerouting  anti-spoofing, the segment's mark      -290  rate limit of local services
+    forward   -30   destination check                       -20  network ACLs, at segment borders only
+    forward   -10   the sender's gate                         0  the receiver's gate, policy drop
+
+The two gates are two base chains: `accept` ends only its own, so one gate can never skip the other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from ipaddress import IPv4Network
+
+from ecsnet.fabric.kernel import gates, naming, nft
+from ecsnet.hostplan.kernel import Address, HostObject, Namespace, NftTable, PolicyRule, Route
+from ecsnet.logical.network import Router
+
+RESOLVER = "169.254.169.253"
+METADATA = "169.254.170.2"
+_SERVICE_PACKETS = 1024
+"""Packets per second and interface to the local services (VPC user guide, "Amazon DNS quotas")."""
+
+FINAL_RULE = 50000
+"""After every lookup. Without it a missing route answers "network unreachable", where AWS is silent."""
+
+SYSCTLS: tuple[tuple[str, str], ...] = (
+    # Written one by one: a new namespace takes the kernel's or the host's defaults, which differ between machines.
+    ("net/ipv4/ip_forward", "1"),
+    ("net/ipv6/conf/all/forwarding", "1"),
+    ("net/ipv4/conf/all/rp_filter", "0"),
+    ("net/ipv4/conf/default/rp_filter", "0"),
+    ("net/ipv4/conf/all/send_redirects", "0"),
+    ("net/ipv4/conf/default/send_redirects", "0"),
+    ("net/ipv4/conf/all/accept_redirects", "0"),
+    ("net/ipv4/conf/default/accept_redirects", "0"),
+    ("net/ipv4/conf/all/proxy_arp", "0"),
+    ("net/ipv4/conf/default/proxy_arp", "0"),
+    ("net/ipv6/conf/default/accept_ra", "0"),
+    ("net/ipv6/conf/default/accept_dad", "0"),
+    ("net/ipv6/conf/default/dad_transmits", "0"),
+    ("net/ipv6/conf/default/addr_gen_mode", "1"),  # no automatic link-local address on every link
+    # A packet in the middle of a stream without state is dropped, not adopted (EC2 user guide, connection tracking).
+    ("net/netfilter/nf_conntrack_tcp_loose", "0"),
+    ("net/netfilter/nf_conntrack_tcp_be_liberal", "1"),
+    # EC2 API, ConnectionTrackingSpecification: the defaults of an interface.
+    ("net/netfilter/nf_conntrack_tcp_timeout_established", "432000"),
+    ("net/netfilter/nf_conntrack_udp_timeout", "30"),
+    ("net/netfilter/nf_conntrack_udp_timeout_stream", "180"),
+)
+
+_SETS: tuple[tuple[str, str, str | None], ...] = (
+    ("src_ok4", "ifname . ether_addr . ipv4_addr", None),
+    ("src_ok6", "ifname . ether_addr . ipv6_addr", None),
+    ("dst_ok4", "ifname . ipv4_addr", None),
+    ("dst_ok6", "ifname . ipv6_addr", None),
+    ("own4", "ipv4_addr . ifname", None),
+    ("own6", "ipv6_addr . ifname", None),
+    ("nocheck_mac", "ifname . ether_addr", None),
+    ("nocheck", "ifname", None),
+    ("uplinks", "ifname", None),
+    ("subnet_of", "ifname", "mark"),
+    ("same_subnet", "mark . ifname", None),
+    ("nacl_out", "mark", "verdict"),
+    ("nacl_in", "ifname", "verdict"),
+    ("sg_out", "ifname", "verdict"),
+    ("sg_in", "ifname", "verdict"),
+    *((f"{side}_open_{protocol}{version}", "ifname", None)
+      for side in ("in", "out") for protocol in ("tcp", "udp") for version in (4, 6)),
+)  # fmt: skip
+
+
+def table(router: str) -> nft.Table:
+    """The packet filter of a router."""
+    return nft.Table(naming.router_namespace(router), "inet", naming.TABLE)
+
+
+def arp_table(router: str) -> nft.Table:
+    return nft.Table(naming.router_namespace(router), "arp", naming.ARP_TABLE)
+
+
+def lower(router: Router) -> Iterator[HostObject]:
+    netns = naming.router_namespace(router.id)
+    resolver = str(router.resolver)
+    yield Namespace(name=netns, owner=router.id, sysctls=SYSCTLS)
+    for service in (resolver, RESOLVER, METADATA):
+        yield Address(netns=netns, link="lo", address=f"{service}/32")
+    # Inside the VPC the /32 routes of the interfaces come first; an address that nobody has vanishes silently.
+    # The link-local block never leaves through a default route either.
+    for network in (*router.networks, IPv4Network("169.254.0.0/16")):
+        yield Route(netns=netns, destination=str(network), kind="blackhole")
+    yield PolicyRule(netns=netns, family="ip", priority=FINAL_RULE, table=None)
+    yield PolicyRule(netns=netns, family="ip6", priority=FINAL_RULE, table=None)
+
+    yield NftTable(netns=netns, family="inet", name=naming.TABLE, owner=router.id)
+    rules = table(router.id)
+    for set_name, kind, value in _SETS:
+        yield rules.set(set_name, kind, value)
+    yield from _anti_spoofing(rules)
+    yield from _borders(rules)
+    yield from gates.chains(rules)
+    yield from _services(rules, resolver)
+    yield from _arp(router)
+
+
+def _anti_spoofing(rules: nft.Table) -> Iterator[HostObject]:
+    yield rules.chain(
+        "pre_raw",
+        nft.rule("iifname @uplinks accept"),
+        nft.rule("meta mark set iifname map @subnet_of"),
+        nft.rule("iifname . ether saddr . ip saddr @src_ok4 accept"),
+        nft.rule("iifname . ether saddr . ip6 saddr @src_ok6 accept"),
+        # source check off: any address, but never a foreign MAC
+        nft.rule("iifname . ether saddr @nocheck_mac accept"),
+        nft.rule(
+            "ip6 saddr fe80::/10 icmpv6 type",
+            "{ nd-neighbor-solicit, nd-neighbor-advert, nd-router-solicit, mld2-listener-report } accept",
+        ),
+        nft.rule('iifname != "lo" goto spoof_drop'),
+        hook=nft.filter_hook("prerouting", -300, "accept"),
+    )
+    yield rules.chain("spoof_drop", nft.rule(nft.deny("spoof")))
+
+
+def _borders(rules: nft.Table) -> Iterator[HostObject]:
+    yield rules.chain(
+        "dst_check",
+        nft.rule("oifname @uplinks accept"),
+        nft.rule("oifname @nocheck accept"),
+        nft.rule("oifname . ip daddr @dst_ok4 accept"),
+        nft.rule("oifname . ip6 daddr @dst_ok6 accept"),
+        nft.rule(nft.deny("dstcheck")),
+        hook=nft.filter_hook("forward", -30, "accept"),
+    )
+    yield rules.chain(
+        "nacl",
+        nft.rule("meta mark . oifname @same_subnet accept"),
+        nft.rule("meta mark vmap @nacl_out"),  # uplinks have mark 0, for which there is no element
+        nft.rule("oifname vmap @nacl_in"),
+        hook=nft.filter_hook("forward", -20, "accept"),
+    )
+
+
+def _services(rules: nft.Table, resolver: str) -> Iterator[HostObject]:
+    """Local services meet `input`, never the forward hooks: groups and ACLs cannot filter them, as in AWS."""
+    addresses = f"{{ {resolver}, {RESOLVER}, {METADATA} }}"
+    yield rules.set("svc_lim", "ifname", flags=("dynamic",), size=65535)
+    yield rules.chain(
+        "svc_pre",
+        nft.rule(f"ip daddr {addresses} goto svc_limit"),
+        hook=nft.filter_hook("prerouting", -290, "accept"),  # after anti-spoofing, before connection tracking
+    )
+    yield rules.chain(
+        "svc_limit",
+        nft.rule(
+            f"update @svc_lim {{ iifname limit rate over {_SERVICE_PACKETS}/second",
+            f"burst {_SERVICE_PACKETS} packets }} counter drop",
+        ),
+        nft.rule("notrack"),
+    )
+    yield rules.chain(
+        "svc_out", nft.rule(f"ip saddr {addresses} notrack"), hook=nft.filter_hook("output", -300, "accept")
+    )
+    yield rules.chain(
+        "svc_in",
+        nft.rule('iifname "lo" accept'),
+        nft.rule("iifname @uplinks drop"),
+        nft.rule("icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert, nd-router-solicit } accept"),
+        nft.rule(f"ip daddr {{ {resolver}, {RESOLVER} }} meta l4proto {{ tcp, udp }} th dport 53 accept"),
+        nft.rule(f"ip daddr {METADATA} tcp dport 80 accept"),
+        nft.rule("counter drop"),
+        hook=nft.filter_hook("input", 0, "drop"),
+    )
+
+
+def _arp(router: Router) -> Iterator[HostObject]:
+    """Every neighbour is permanent, so ARP is needed by raw tools only; forged requests must not fill the table."""
+    yield NftTable(netns=naming.router_namespace(router.id), family="arp", name=naming.ARP_TABLE, owner=router.id)
+    rules = arp_table(router.id)
+    yield rules.set("arp_ok", "ifname . ether_addr . ipv4_addr")
+    yield rules.chain(
+        "arp_in",
+        nft.rule("arp operation request iifname . arp saddr ether . arp saddr ip @arp_ok counter accept"),
+        hook=nft.filter_hook("input", 0, "drop"),
+    )

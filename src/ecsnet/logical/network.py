@@ -1,0 +1,174 @@
+"""The VPC in network words: routers, segments, ports, filters, routes and gateways.
+
+Ids are those of the AWS resources for which the objects exist. `router` always is the VPC's id: a VPC is one routed
+network, and its router decides about every packet, also inside one segment.
+"""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Address, IPv4Network, IPv6Address
+from typing import Literal
+
+from ecsnet.logical.base import LogicalObject
+from ecsnet.model.base import IpNetwork
+
+IpAddress = IPv4Address | IPv6Address
+Direction = Literal["in", "out"]
+
+
+class Router(LogicalObject, frozen=True, kw_only=True, gc=False):
+    """A routed network that knows nothing outside `networks`. `resolver` is where its name server listens."""
+
+    id: str
+    networks: tuple[IpNetwork, ...]
+    resolver: IPv4Address
+
+
+class Segment(LogicalObject, frozen=True, kw_only=True, gc=False):
+    """A part of a router's network with a gateway address, a route table and a stateless filter."""
+
+    router: str
+    id: str
+    number: int
+    """Marks the packets that come from this segment; unique in the router."""
+    gateway: IPv4Address | None
+    table: int | None
+    """Number of the route table for what leaves the router's network; None: nothing does."""
+    acl: str | None
+    """The stateless filter at its border; None lets nothing pass."""
+
+
+class Host(LogicalObject, frozen=True, kw_only=True, gc=False):
+    """A network stack of its own that owns ports: a task or a load balancer."""
+
+    id: str
+    kind: Literal["task", "balancer"]
+
+
+class OpenFlow(LogicalObject, frozen=True, kw_only=True, gc=False):
+    """One direction of a port is wholly open (every port, every address) for a protocol and IP version.
+
+    Flows that an any-address rule of the *other* direction admits are not tracked then (EC2 user guide, "Untracked
+    connections").
+    """
+
+    direction: Direction
+    protocol: Literal["tcp", "udp"]
+    version: Literal[4, 6]
+
+
+class Port(LogicalObject, frozen=True, kw_only=True, gc=False):
+    """A network interface that connects a host to its segment."""
+
+    router: str
+    id: str
+    segment: str
+    segment_number: int
+    mac: str
+    addresses: tuple[IpAddress, ...]
+    """The primary address first."""
+    network: IPv4Network
+    gateway: IPv4Address
+    host: str
+    host_kind: Literal["task", "balancer", "nat"]
+    index: int
+    """Which of the host's ports this is, counted from 0."""
+    checked: bool
+    """Drop packets that the port does not own (source/destination check)."""
+    filtered: bool
+    """Whether filter groups decide; False for gateways, which have none."""
+    groups: tuple[str, ...]
+    open_flows: tuple[OpenFlow, ...]
+
+
+class FilterRule(LogicalObject, frozen=True, kw_only=True, gc=False):
+    """Admits packets of a protocol from (or to) one network or the members of one group."""
+
+    id: str
+    protocol: int | None
+    """IP protocol number; None for all."""
+    ports: tuple[int, int] | None = None
+    """First and last port of TCP or UDP; None for all."""
+    icmp: tuple[int, int | None] | None = None
+    """Type and code (None: every code); None for all."""
+    network: IpNetwork | None = None
+    group: str | None = None
+
+
+class FilterGroup(LogicalObject, frozen=True, kw_only=True, gc=False):
+    """A stateful filter shared by its member ports; what no rule admits is dropped. Rules have no order."""
+
+    router: str
+    id: str
+    ingress: tuple[FilterRule, ...]
+    egress: tuple[FilterRule, ...]
+
+
+class Member(LogicalObject, frozen=True, kw_only=True, gc=False):
+    """One private address of one port belongs to a group."""
+
+    router: str
+    group: str
+    address: IpAddress
+
+
+class AclRule(LogicalObject, frozen=True, kw_only=True, gc=False):
+    """One entry of a stateless filter; the first that matches decides. `network` is the far end."""
+
+    number: int
+    allow: bool
+    protocol: int | None
+    network: IpNetwork
+    ports: tuple[int, int] | None = None
+    icmp: tuple[int, int | None] | None = None
+
+
+class Acl(LogicalObject, frozen=True, kw_only=True, gc=False):
+    """A stateless filter for the border of segments. Rules are in the order of their numbers; the rest is denied."""
+
+    router: str
+    id: str
+    inbound: tuple[AclRule, ...]
+    outbound: tuple[AclRule, ...]
+
+
+class TableRoute(LogicalObject, frozen=True, kw_only=True, gc=False):
+    """One route out of the router's network: to a gateway, to a port, or into nothing."""
+
+    router: str
+    table: int
+    destination: IpNetwork
+    kind: Literal["gateway", "port", "blackhole"]
+    target: str = ""
+    next_hop: IPv4Address | None = None
+    """The port's address (kind port)."""
+
+
+class Gateway(LogicalObject, frozen=True, kw_only=True, gc=False):
+    """Connects a router to the internet by one-to-one translation of public addresses."""
+
+    router: str
+    id: str
+    networks: tuple[IPv4Network, ...]
+
+
+class PublicAddress(LogicalObject, frozen=True, kw_only=True, gc=False):
+    """A public address that a gateway translates to a private one and back."""
+
+    gateway: str
+    public: IPv4Address
+    private: IPv4Address
+
+
+class Nat(LogicalObject, frozen=True, kw_only=True, gc=False):
+    """A many-to-one translator for connections that start in its router's network. It owns one port."""
+
+    id: str
+    address: IPv4Address
+    networks: tuple[IPv4Network, ...]
+
+
+class Internet(LogicalObject, frozen=True, kw_only=True, gc=False):
+    """Where all gateways meet, with one client of its own."""
+
+    client: IPv4Address

@@ -1,0 +1,285 @@
+"""Stored rows for compile tests, with ids that are easy to read."""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Address, IPv4Network, ip_network
+
+from ecsnet.model import ec2, ecs, elbv2
+from ecsnet.model import tables as t
+from ecsnet.store.store import Transaction
+
+ACCOUNT, REGION = "123456789012", "us-east-1"
+
+
+def identifier(prefix: str, number: int) -> str:
+    """An id whose number shows at the front of its hex digits, where kernel names are cut."""
+    return f"{prefix}-{number:04x}{'0' * 13}"
+
+
+VPC = identifier("vpc", 1)
+MAIN_TABLE = identifier("rtb", 1)
+DEFAULT_ACL = identifier("acl", 1)
+IGW = identifier("igw", 1)
+EVERYWHERE = ip_network("0.0.0.0/0")
+
+
+def task_arn(number: int) -> str:
+    return f"arn:aws:ecs:{REGION}:{ACCOUNT}:task/default/{number:04x}{'0' * 28}"
+
+
+def vpc(number: int = 1, cidr: str = "10.0.0.0/16") -> ec2.Vpc:
+    return ec2.Vpc(
+        id=identifier("vpc", number),
+        account=ACCOUNT,
+        region=REGION,
+        cidrs=(ec2.CidrAssociation(id=identifier("vpc-cidr-assoc", number), cidr=ip_network(cidr)),),
+        dhcp_options="dopt-1",
+    )
+
+
+def subnet(number: int, cidr: str, vpc: str = VPC) -> ec2.Subnet:
+    return ec2.Subnet(
+        id=identifier("subnet", number),
+        account=ACCOUNT,
+        region=REGION,
+        vpc=vpc,
+        az="us-east-1a",
+        az_id="use1-az1",
+        cidr=IPv4Network(cidr),
+        ordinal=number,
+    )
+
+
+def route(destination: str, kind: str, target: str = "") -> ec2.Route:
+    return ec2.Route(destination=ip_network(destination), target=ec2.RouteTarget(kind=kind, id=target))  # type: ignore[arg-type]
+
+
+def route_table(number: int, *routes: ec2.Route, vpc: str = VPC) -> ec2.RouteTable:
+    return ec2.RouteTable(
+        id=identifier("rtb", number),
+        account=ACCOUNT,
+        region=REGION,
+        vpc=vpc,
+        ordinal=100 + number,
+        routes=(route("10.0.0.0/16", "local"), *routes),
+    )
+
+
+def association(
+    number: int, table: int, subnet: int | None = None, vpc: str = VPC, main: bool = False
+) -> ec2.RouteTableAssociation:
+    return ec2.RouteTableAssociation(
+        id=identifier("rtbassoc", number),
+        vpc=vpc,
+        route_table=identifier("rtb", table),
+        subnet=None if subnet is None else identifier("subnet", subnet),
+        main=main,
+    )
+
+
+def group(number: int, vpc: str = VPC) -> ec2.SecurityGroup:
+    return ec2.SecurityGroup(
+        id=identifier("sg", number), account=ACCOUNT, region=REGION, vpc=vpc, name=f"group-{number}", description="x"
+    )
+
+
+def rule(
+    number: int,
+    group: int,
+    *,
+    egress: bool = False,
+    protocol: str = "tcp",
+    ports: tuple[int, int] = (-1, -1),
+    cidr: str | None = None,
+    peer: int | None = None,
+) -> ec2.SecurityGroupRule:
+    return ec2.SecurityGroupRule(
+        id=identifier("sgr", number),
+        group=identifier("sg", group),
+        egress=egress,
+        protocol=protocol,
+        from_port=ports[0],
+        to_port=ports[1],
+        cidr=None if cidr is None else ip_network(cidr),
+        peer_group=None if peer is None else identifier("sg", peer),
+    )
+
+
+def acl(number: int, *entries: ec2.NetworkAclEntry, vpc: str = VPC, default: bool = False) -> ec2.NetworkAcl:
+    return ec2.NetworkAcl(
+        id=identifier("acl", number), account=ACCOUNT, region=REGION, vpc=vpc, is_default=default, entries=entries
+    )
+
+
+def entry(
+    number: int,
+    *,
+    egress: bool = False,
+    allow: bool = True,
+    protocol: str = "-1",
+    cidr: str = "0.0.0.0/0",
+    ports: tuple[int, int] | None = None,
+) -> ec2.NetworkAclEntry:
+    return ec2.NetworkAclEntry(
+        number=number,
+        egress=egress,
+        allow=allow,
+        protocol=protocol,
+        cidr=ip_network(cidr),
+        from_port=ports[0] if ports else None,
+        to_port=ports[1] if ports else None,
+    )
+
+
+def acl_association(subnet: int, acl: int, vpc: str = VPC) -> ec2.NetworkAclAssociation:
+    return ec2.NetworkAclAssociation(
+        id=identifier("aclassoc", subnet), vpc=vpc, acl=identifier("acl", acl), subnet=identifier("subnet", subnet)
+    )
+
+
+def interface(
+    number: int,
+    address: str,
+    subnet: int,
+    *,
+    groups: tuple[int, ...] = (),
+    vpc: str = VPC,
+    owner: tuple[str, str] | None = None,
+    public: str | None = None,
+    checked: bool = True,
+) -> ec2.NetworkInterface:
+    return ec2.NetworkInterface(
+        id=identifier("eni", number),
+        account=ACCOUNT,
+        region=REGION,
+        vpc=vpc,
+        subnet=identifier("subnet", subnet),
+        az="us-east-1a",
+        private_ip=IPv4Address(address),
+        mac=f"02:00:00:00:{number >> 8:02x}:{number & 255:02x}",
+        groups=tuple(identifier("sg", g) for g in groups),
+        source_dest_check=checked,
+        auto_public_ip=None if public is None else IPv4Address(public),
+        attachment=None
+        if owner is None
+        else ec2.Attachment(
+            id=identifier("eni-attach", number),
+            owner_kind=owner[0],  # type: ignore[arg-type]
+            owner=owner[1],
+            attached=0.0,
+        ),
+        created=0.0,
+    )
+
+
+def task(number: int, interface: int | None, status: ecs.TaskStatus = ecs.TaskStatus.RUNNING) -> ecs.Task:
+    arn = task_arn(number)
+    return ecs.Task(
+        arn=arn,
+        account=ACCOUNT,
+        region=REGION,
+        id=arn.rsplit("/", 1)[1],
+        cluster="default",
+        task_definition="web:1",
+        group="family:web",
+        last_status=status,
+        desired_status="RUNNING",
+        containers=(),
+        interface=None if interface is None else identifier("eni", interface),
+        created=0.0,
+    )
+
+
+def nat(number: int, interface: int | None, subnet: int, address: str, state: str = "available") -> ec2.NatGateway:
+    return ec2.NatGateway(
+        id=identifier("nat", number),
+        account=ACCOUNT,
+        region=REGION,
+        vpc=VPC,
+        subnet=identifier("subnet", subnet),
+        state=state,  # type: ignore[arg-type]
+        interface=None if interface is None else identifier("eni", interface),
+        private_ip=IPv4Address(address),
+        allocation=identifier("eipalloc", number),
+        created=0.0,
+    )
+
+
+def elastic_ip(number: int, public: str, interface: int | None = None, private: str | None = None) -> ec2.ElasticIp:
+    return ec2.ElasticIp(
+        allocation=identifier("eipalloc", number),
+        account=ACCOUNT,
+        region=REGION,
+        public_ip=IPv4Address(public),
+        interface=None if interface is None else identifier("eni", interface),
+        private_ip=None if private is None else IPv4Address(private),
+    )
+
+
+def internet_gateway(number: int = 1, vpc: str | None = VPC) -> ec2.InternetGateway:
+    return ec2.InternetGateway(id=identifier("igw", number), account=ACCOUNT, region=REGION, vpc=vpc)
+
+
+def load_balancer_arn(number: int) -> str:
+    return f"arn:aws:elasticloadbalancing:{REGION}:{ACCOUNT}:loadbalancer/app/web/{number:04x}{'0' * 12}"
+
+
+def load_balancer(number: int, *nodes: tuple[int, int, str]) -> elbv2.LoadBalancer:
+    """Nodes are (interface number, subnet number, address)."""
+    return elbv2.LoadBalancer(
+        arn=load_balancer_arn(number),
+        account=ACCOUNT,
+        region=REGION,
+        name="web",
+        dns_name="web.example",
+        scheme="internet-facing",
+        vpc=VPC,
+        nodes=tuple(
+            elbv2.LoadBalancerNode(
+                az="us-east-1a",
+                subnet=identifier("subnet", s),
+                interface=identifier("eni", i),
+                private_ip=IPv4Address(address),
+            )
+            for i, s, address in nodes
+        ),
+        groups=(),
+        created=0.0,
+    )
+
+
+def put_storefront(tx: Transaction) -> None:
+    """Two subnets (public 1, private 2), gateway, NAT, a load balancer in front of two tasks, and groups between."""
+    tx.put(t.VPCS, vpc())
+    tx.put(t.SUBNETS, subnet(1, "10.0.1.0/24"))
+    tx.put(t.SUBNETS, subnet(2, "10.0.2.0/24"))
+    tx.put(t.INTERNET_GATEWAYS, internet_gateway())
+    tx.put(t.ROUTE_TABLES, route_table(1, route("0.0.0.0/0", "igw", IGW)))
+    tx.put(t.ROUTE_TABLES, route_table(2, route("0.0.0.0/0", "nat", identifier("nat", 1))))
+    tx.put(t.ROUTE_TABLE_ASSOCIATIONS, association(1, 1, main=True))
+    tx.put(t.ROUTE_TABLE_ASSOCIATIONS, association(2, 2, subnet=2))
+    tx.put(t.ACLS, acl(1, entry(100), entry(100, egress=True), default=True))
+    tx.put(t.ACLS, acl(
+        2,
+        entry(90, allow=False, protocol="6", cidr="10.0.1.0/24", ports=(5432, 5432)),
+        entry(100),
+        entry(100, egress=True),
+    ))  # fmt: skip
+    tx.put(t.ACL_ASSOCIATIONS, acl_association(1, 1))
+    tx.put(t.ACL_ASSOCIATIONS, acl_association(2, 2))
+    for number in (1, 2):  # 1 the load balancer's, 2 the tasks'
+        tx.put(t.GROUPS, group(number))
+        tx.put(t.GROUP_RULES, rule(10 + number, number, egress=True, protocol="-1", cidr="0.0.0.0/0"))
+    tx.put(t.GROUP_RULES, rule(1, 1, ports=(80, 80), cidr="0.0.0.0/0"))
+    tx.put(t.GROUP_RULES, rule(2, 2, ports=(8080, 8090), peer=1))
+    tx.put(t.GROUP_RULES, rule(3, 2, protocol="icmp", ports=(8, 0), cidr="10.0.0.0/16"))
+    tx.put(t.INTERFACES, interface(1, "10.0.1.10", 1, groups=(1,), owner=("load_balancer", load_balancer_arn(1)),
+                                   public="198.18.0.1"))  # fmt: skip
+    tx.put(t.LOAD_BALANCERS, load_balancer(1, (1, 1, "10.0.1.10")))
+    tx.put(t.INTERFACES, interface(2, "10.0.2.10", 2, groups=(2,), owner=("task", task_arn(1))))
+    tx.put(t.TASKS, task(1, 2))
+    tx.put(t.INTERFACES, interface(3, "10.0.2.11", 2, groups=(1, 2), owner=("task", task_arn(2))))
+    tx.put(t.TASKS, task(2, 3))
+    tx.put(t.INTERFACES, interface(4, "10.0.1.9", 1, owner=("nat", identifier("nat", 1)), checked=False))
+    tx.put(t.NAT_GATEWAYS, nat(1, 4, 1, "10.0.1.9"))
+    tx.put(t.ELASTIC_IPS, elastic_ip(1, "198.18.0.2", 4, "10.0.1.9"))

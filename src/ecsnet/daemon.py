@@ -1,6 +1,6 @@
 """The control process: everything is composed here by hand; read it from top to bottom.
 
-    python -m ecsnet.daemon --home DIR --port 4566 [--speed N]
+python -m ecsnet.daemon --home DIR --port 4566 [--speed N]
 """
 
 from __future__ import annotations
@@ -228,7 +228,9 @@ def main() -> None:
     try:
         listener = listen(options.port)
     except OSError as error:
-        sys.exit(f"port {options.port} on 127.0.0.1 cannot be used: {error.strerror}. Choose another: ecsnet up --port N")
+        sys.exit(
+            f"port {options.port} on 127.0.0.1 cannot be used: {error.strerror}. Choose another: ecsnet up --port N"
+        )
     try:
         with single_instance(home, listener.getsockname()[1]):
             asyncio.run(serve(home, listener, options.speed))

@@ -24,7 +24,7 @@ KILLS = 10
 CONNECTIONS = 50
 
 
-@pytest.fixture()
+@pytest.fixture
 def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Instance]:
     made = Instance(home=Home(path=tmp_path_factory.mktemp("kill")), port=free_port(), speed=10.0)
     made.up()
@@ -45,7 +45,9 @@ class Network:
         self.group = ec2.create_security_group(GroupName="all", Description="all", VpcId=self.vpc)["GroupId"]
         ec2.authorize_security_group_ingress(
             GroupId=self.group,
-            IpPermissions=[{"IpProtocol": "tcp", "FromPort": 80, "ToPort": 80, "UserIdGroupPairs": [{"GroupId": self.group}]}],
+            IpPermissions=[
+                {"IpProtocol": "tcp", "FromPort": 80, "ToPort": 80, "UserIdGroupPairs": [{"GroupId": self.group}]}
+            ],
         )
         self.cluster = ecs.create_cluster(clusterName="kill")["cluster"]["clusterArn"]
         ecs.register_task_definition(
@@ -64,15 +66,15 @@ class Network:
             taskDefinition="app",
             desiredCount=count,
             launchType="FARGATE",
-            networkConfiguration={
-                "awsvpcConfiguration": {"subnets": [self.subnet], "securityGroups": [self.group]}
-            },
+            networkConfiguration={"awsvpcConfiguration": {"subnets": [self.subnet], "securityGroups": [self.group]}},
         )
 
     def tasks(self, service: str, status: str = "RUNNING") -> list[dict[str, Any]]:
         ecs = self.instance.client("ecs")
         arns: list[str] = []
-        for page in ecs.get_paginator("list_tasks").paginate(cluster="kill", serviceName=service, desiredStatus="RUNNING"):
+        for page in ecs.get_paginator("list_tasks").paginate(
+            cluster="kill", serviceName=service, desiredStatus="RUNNING"
+        ):
             arns += page["taskArns"]
         found = ecs.describe_tasks(cluster="kill", tasks=arns)["tasks"] if arns else []
         return [task for task in found if task["lastStatus"] == status]
@@ -126,9 +128,7 @@ def test_kill_during_a_rollout(own: Instance, kill: Callable[[Instance], None]) 
     for point in points:
         eventually(lambda wanted=point: len(network.tasks("rolled")) >= wanted, f"{point} tasks run", timeout=60)
         kill(own)
-    tasks = eventually(
-        lambda: len(t := network.tasks("rolled")) == TASKS and t, "the rollout completes", timeout=60
-    )
+    tasks = eventually(lambda: len(t := network.tasks("rolled")) == TASKS and t, "the rollout completes", timeout=60)
 
     for connection in kept:
         exchange(connection)

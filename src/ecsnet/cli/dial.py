@@ -39,7 +39,9 @@ def dial(home: Home, place: Place, host: str, port: int, timeout: float) -> sock
     try:
         stream.connect(str(home.path / "dial.sock"))
     except OSError as error:
-        raise CliError(f"the agent does not answer ({error}).", hint="See: ecsnet status", code=Exit.NOT_RUNNING) from error
+        raise CliError(
+            f"the agent does not answer ({error}).", hint="See: ecsnet status", code=Exit.NOT_RUNNING
+        ) from error
     request = {
         "netns": place.netns,
         "host": host,
@@ -104,5 +106,3 @@ def request(
     finally:
         connection.close()
     return HttpReply(status=response.status, reason=response.reason, headers=tuple(response.getheaders()), body=data)
-
-

@@ -32,9 +32,7 @@ def start(home: Home, *, port: int, speed: float) -> int:
         return found[1]
     problems = preflight()
     if problems:
-        raise CliError(
-            "this machine cannot run real networks:\n  " + "\n  ".join(problems), code=Exit.CANNOT_ENFORCE
-        )
+        raise CliError("this machine cannot run real networks:\n  " + "\n  ".join(problems), code=Exit.CANNOT_ENFORCE)
     home.ensure()
     command = [sys.executable, "-m", "ecsnet.daemon", "--home", str(home.path), "--port", str(port)]
     command += ["--speed", str(speed)]

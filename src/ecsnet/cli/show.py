@@ -78,7 +78,9 @@ def vpc_tree(vpc: dict[str, Any]) -> Tree:
     for gateway in vpc["gateways"]:
         tree.add(f"[cyan]{gateway['kind']}[/] {gateway['id']}  {gateway['detail']}")
     for subnet in vpc["subnets"]:
-        branch = tree.add(_label("subnet", subnet["name"], subnet["id"], [subnet["cidr"]], subnet["az"], subnet["kind"]))
+        branch = tree.add(
+            _label("subnet", subnet["name"], subnet["id"], [subnet["cidr"]], subnet["az"], subnet["kind"])
+        )
         for interface in subnet["interfaces"]:
             public = f"  public {interface['public_address']}" if interface["public_address"] else ""
             groups = ",".join(interface["groups"])

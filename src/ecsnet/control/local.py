@@ -73,9 +73,7 @@ class LocalPorts:
         local = server.sockets[0].getsockname()[1]
         return Published(name=balancer.name, address=address, port=port, local_port=local), server
 
-    async def _serve(
-        self, address: str, port: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
-    ) -> None:
+    async def _serve(self, address: str, port: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             inner_reader, inner_writer = await asyncio.open_unix_connection(str(self._dial))
         except OSError:

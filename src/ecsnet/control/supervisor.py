@@ -26,7 +26,9 @@ RETRY = 0.1
 class Supervisor:
     """Starts the world and its agent, connects, synchronises, and does so again whenever the connection ends."""
 
-    def __init__(self, world: World, state: Path, sync: Callable[[], Sync], receive: Callable[[ToControl], None]) -> None:
+    def __init__(
+        self, world: World, state: Path, sync: Callable[[], Sync], receive: Callable[[ToControl], None]
+    ) -> None:
         self._world = world
         self._state = state
         self._sync = sync

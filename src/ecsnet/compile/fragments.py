@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ecsnet.compile import (
+    balancer,
     internet_gateway,
     metadata,
     nat_gateway,
@@ -27,4 +28,5 @@ FRAGMENTS: tuple[FragmentSpec, ...] = (
     *nat_gateway.FRAGMENTS,
     *workload.FRAGMENTS,
     *metadata.FRAGMENTS,
+    *balancer.FRAGMENTS,
 )

@@ -8,7 +8,11 @@ from ecsnet.hostplan.kernel import HostObject
 
 
 class EnvoyResource(HostObject, frozen=True, kw_only=True, gc=False, tag=True):
-    """One Envoy resource. `body` is the JSON of the resource (sorted keys), without its name's owner."""
+    """One Envoy resource.
+
+    `body` is the canonical JSON (sorted keys) of the resource with its "@type". Times of health checks in a cluster
+    are those at speed 1; the agent divides them. File names in it are relative to the proxy's working directory.
+    """
 
     kind: Literal["cluster", "listener", "scoped_route", "endpoints"]
     name: str
@@ -20,8 +24,29 @@ class EnvoyResource(HostObject, frozen=True, kw_only=True, gc=False, tag=True):
 
     @property
     def key(self) -> str:
-        return f"envoy:{self.kind}/{self.name}"
+        return envoy_key(self.kind, self.name)
 
     @property
     def needs(self) -> tuple[str, ...]:
         return self.after
+
+
+class ServerCertificate(HostObject, frozen=True, kw_only=True, gc=False, tag=True):
+    """A certificate and key for `names`, signed by this host's own authority, in `tls/<name>.crt` and `.key`."""
+
+    name: str
+    names: tuple[str, ...]
+    owner: str
+    """ARN of the certificate for which it stands."""
+
+    @property
+    def key(self) -> str:
+        return certificate_key(self.name)
+
+
+def envoy_key(kind: str, name: str) -> str:
+    return f"envoy:{kind}/{name}"
+
+
+def certificate_key(name: str) -> str:
+    return f"certificate:{name}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ecsnet.hostplan.balancer import EnvoyResource
+from ecsnet.hostplan.balancer import EnvoyResource, ServerCertificate
 from ecsnet.hostplan.kernel import (
     Address,
     Link,
@@ -30,6 +30,7 @@ HostObjectUnion = (
     | NftChain
     | NftElement
     | EnvoyResource
+    | ServerCertificate
     | DnsView
     | DnsRecords
     | Workload

@@ -7,6 +7,7 @@ from typing import Any
 
 from ecsnet.fabric.kernel import (
     acl,
+    balancer,
     group,
     internet,
     internet_gateway,
@@ -40,6 +41,7 @@ NETWORK_LOWERINGS: Mapping[type[LogicalObject], Lowering] = {
 
 LOWERINGS: Mapping[type[LogicalObject], Lowering] = {
     **NETWORK_LOWERINGS,
+    **balancer.LOWERINGS,
     **dict(workload.LOWERINGS),
 }
 

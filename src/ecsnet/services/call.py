@@ -118,13 +118,19 @@ def write(name: str, run: Callable[[Call, Request], Reply], *, prepare: Prepare 
     return Operation(name=name, run=run, kind=Kind.WRITE, prepare=prepare)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Cached:
     """A list item whose wire form may be reused while every object in `sources` is the very same object.
 
-    `sources` must hold every record that `build` looks at (records are immutable, so identity means equality).
+    `key` tells it from the other items of the same operation; an option that changes the item's form (ECS `include`)
+    belongs into it. `sources` must hold every record that `build` looks at (records are immutable, so identity means
+    equality).
     """
 
-    key: Hashable
-    sources: tuple[object, ...]
-    build: Callable[[], Mapping[str, Any]]
+    # Not a dataclass: msgspec would write one out as a JSON object instead of asking for its fragment, and a list of
+    # a thousand would take three times as long to make.
+    __slots__ = ("build", "key", "sources")
+
+    def __init__(self, *, key: Hashable, sources: tuple[object, ...], build: Callable[[], Mapping[str, Any]]) -> None:
+        self.key = key
+        self.sources = sources
+        self.build = build

@@ -1,0 +1,141 @@
+"""HTTP as the gateway sees it: the head of a request, its body within limits, and a reply."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, MutableMapping
+from dataclasses import dataclass
+from typing import Any
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+AsgiApp = Callable[[Scope, Receive, Send], Awaitable[None]]
+Headers = tuple[tuple[bytes, bytes], ...]
+
+OWN_BODY_LIMIT = 2 << 20
+"""Bytes in a request to one of our own services; AWS's own limits are below 1 MiB."""
+FORWARDED_BODY_LIMIT = 64 << 20
+"""Bytes in a request that is passed on, such as an S3 upload (larger objects go in parts)."""
+BODY_TIMEOUT = 30.0
+"""Seconds that a client may take for the body of a request to one of our own services, or for one forwarded chunk."""
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The head of a request; header names are lower-case, `target` is the path as sent (still percent-encoded)."""
+
+    method: str
+    target: str
+    query: bytes
+    headers: dict[bytes, bytes]
+    raw_headers: Iterable[tuple[bytes, bytes]]
+
+    def header(self, name: bytes) -> str:
+        """The value of a header (the last one if repeated), or the empty string."""
+        return self.headers.get(name, b"").decode("latin-1")
+
+
+def head_of(scope: Scope) -> Head:
+    raw = scope.get("raw_path") or scope["path"].encode()
+    return Head(
+        scope["method"],
+        raw.decode("latin-1").partition("?")[0],
+        scope["query_string"],
+        dict(scope["headers"]),
+        scope["headers"],
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HttpRequest:
+    """A whole request, as the handlers of `/_ecsnet/...` get it."""
+
+    head: Head
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HttpReply:
+    """A reply; a body that is an iterator is sent in chunks as it comes (live views)."""
+
+    status: int = 200
+    headers: Headers = ()
+    body: bytes | AsyncIterator[bytes] = b""
+
+
+Route = Callable[[HttpRequest], Awaitable[HttpReply]]
+
+
+class BodyError(Exception):
+    """A body that cannot be taken; `status` is the HTTP status that says why."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.message = message
+
+
+class DisconnectedError(Exception):
+    """The client went away before its request was complete."""
+
+
+def content_length(head: Head) -> int | None:
+    raw = head.headers.get(b"content-length")
+    return int(raw) if raw is not None and raw.isdigit() else None
+
+
+async def read_body(
+    head: Head, receive: Receive, *, limit: int = OWN_BODY_LIMIT, seconds: float = BODY_TIMEOUT
+) -> bytes:
+    """The whole body. Raises BodyError when it is too large (413) or too slow (408), DisconnectedError when it ends early.
+
+    A body that is somewhat too large is read and thrown away first: most clients look at the answer only after they
+    have sent everything, and would report a broken connection instead of the reason.
+    """
+    declared = content_length(head)
+    sentence = f"The request body is larger than {limit} bytes, the most that ecsnet reads here."
+    if declared is not None and declared > FORWARDED_BODY_LIMIT:
+        raise BodyError(413, sentence)
+    chunks: list[bytes] = []
+    size = 0
+    try:
+        async with asyncio.timeout(seconds):
+            while True:
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    raise DisconnectedError
+                chunk = message.get("body", b"")
+                size += len(chunk)
+                if size <= limit:
+                    chunks.append(chunk)
+                elif size > FORWARDED_BODY_LIMIT:
+                    raise BodyError(413, sentence)
+                if not message.get("more_body", False):
+                    break
+    except TimeoutError:
+        raise BodyError(408, f"The request body was not complete after {seconds:g} seconds.") from None
+    if size > limit:
+        raise BodyError(413, sentence)
+    return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+
+async def send_reply(send: Send, reply: HttpReply, *, head_only: bool = False) -> None:
+    """Send a reply, with its length where that is known."""
+    if isinstance(reply.body, bytes):
+        headers = [*reply.headers, (b"content-length", b"%d" % len(reply.body))]
+        await send({"type": "http.response.start", "status": reply.status, "headers": headers})
+        await send({"type": "http.response.body", "body": b"" if head_only else reply.body})
+        return
+    await send({"type": "http.response.start", "status": reply.status, "headers": list(reply.headers)})
+    async for chunk in reply.body:
+        await send({"type": "http.response.body", "body": chunk, "more_body": True})
+    await send({"type": "http.response.body", "body": b""})
+
+
+def plain(status: int, sentence: str) -> HttpReply:
+    """A sentence for a person, where no protocol is known yet."""
+    return HttpReply(
+        status=status, headers=((b"content-type", b"text/plain; charset=utf-8"),), body=f"{sentence}\n".encode()
+    )

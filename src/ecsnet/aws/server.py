@@ -1,0 +1,33 @@
+"""The HTTP server around the gateway: uvicorn with the settings that the gateway is measured with."""
+
+from __future__ import annotations
+
+import uvicorn
+
+from ecsnet.aws.http import AsgiApp
+
+KEEP_ALIVE = 120
+"""Seconds that an idle connection is kept. SDKs keep theirs for long and complain when one is closed under them."""
+
+
+def make_server(app: AsgiApp, *, host: str = "127.0.0.1", port: int = 4566) -> uvicorn.Server:
+    """A server that does not run yet; `await server.serve()` runs it until `server.should_exit`. Port 0: a free one."""
+    return uvicorn.Server(
+        uvicorn.Config(
+            app,
+            host=host,
+            port=port,
+            loop="asyncio",  # uvloop gains nothing measurable here
+            http="httptools",
+            ws="none",
+            lifespan="off",
+            interface="asgi3",
+            access_log=False,
+            log_config=None,
+            proxy_headers=False,
+            server_header=False,
+            timeout_keep_alive=KEEP_ALIVE,
+            timeout_graceful_shutdown=2,
+            limit_concurrency=1000,
+        )
+    )

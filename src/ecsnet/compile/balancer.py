@@ -24,6 +24,7 @@ from ecsnet.logical.balancer import (
     Tls,
 )
 from ecsnet.logical.base import LogicalObject
+from ecsnet.model import elbv2_attributes as attributes
 from ecsnet.model.elbv2 import Action, Condition, Listener, LoadBalancer, Target, TargetGroup
 from ecsnet.model.tables import (
     LISTENER_RULES,
@@ -35,8 +36,7 @@ from ecsnet.model.tables import (
     TARGET_GROUPS,
     TARGETS_BY_GROUP,
 )
-from ecsnet.services.elbv2 import attributes
-from ecsnet.services.elbv2.tls import SSL_POLICIES
+from ecsnet.model.tls import SSL_POLICIES
 
 ForwardedFor = Literal["append", "append-with-port", "preserve", "remove"]
 

@@ -24,7 +24,7 @@ from ecsnet.logical.base import LogicalObject
 
 _API = "type.googleapis.com/envoy"
 _SCOPE_HEADER = "x-ecsnet-lb"
-_SCOPED_ROUTES_FILE = "srds.json"
+_SCOPED_ROUTES_FILE = "./srds.json"
 _HEALTH_LOG = "health.log"
 _NO_LIMIT = 1_000_000_000
 _CONNECT_SECONDS = 10

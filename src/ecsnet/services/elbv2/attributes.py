@@ -1,7 +1,7 @@
-"""Attributes of load balancers, target groups and listeners: defaults, legal values, Describe and Modify.
+"""Attributes of load balancers, target groups and listeners: legal values, Describe and Modify.
 
-Tables: API types `LoadBalancerAttribute`, `TargetGroupAttribute` and `ListenerAttribute`. Only values that differ from
-the default are stored. Attributes that ecsnet cannot put in force are refused when set to anything but their default.
+Tables: API types `LoadBalancerAttribute`, `TargetGroupAttribute` and `ListenerAttribute`. Attributes that ecsnet cannot
+put in force are refused when set to anything but their default.
 """
 
 from __future__ import annotations
@@ -12,7 +12,9 @@ from typing import TypeVar
 
 import msgspec
 
+from ecsnet.model import elbv2_attributes as defaults
 from ecsnet.model.elbv2 import Listener, LoadBalancer, TargetGroup
+from ecsnet.model.elbv2_attributes import Stored, value
 from ecsnet.model.tables import LISTENERS, LOAD_BALANCERS, TARGET_GROUPS
 from ecsnet.services.call import AwsError, Call, Operation, Reply, Request, not_implemented, read, write
 from ecsnet.services.elbv2 import errors
@@ -20,150 +22,138 @@ from ecsnet.store.snapshot import Reader
 
 T = TypeVar("T")
 
-Stored = tuple[tuple[str, str], ...]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attribute:
-    """One attribute: its default, a test of a value and how the legal values are described in the error."""
+    """One attribute: a test of a value and how the legal values are described in the error."""
 
-    default: str
     legal: Callable[[str], bool]
     expected: str
     built: bool = True
     """False: accepted at its default only, anything else is NotImplemented."""
 
 
-def _choice(default: str, *values: str, built: bool = True) -> Attribute:
+def _choice(*values: str, built: bool = True) -> Attribute:
     expected = f"one of '{', '.join(values)}'"
-    return Attribute(default=default, legal=lambda value: value in values, expected=expected, built=built)
+    return Attribute(legal=lambda value: value in values, expected=expected, built=built)
 
 
-def _flag(default: str, *, built: bool = True) -> Attribute:
-    return _choice(default, "true", "false", built=built)
+def _flag(*, built: bool = True) -> Attribute:
+    return _choice("true", "false", built=built)
 
 
-def _number(default: str, low: int, high: int, *also: str, built: bool = True) -> Attribute:
+def _number(low: int, high: int, *also: str, built: bool = True) -> Attribute:
     def legal(value: str) -> bool:
         return value in also or (value.isascii() and value.isdigit() and low <= int(value) <= high)
 
     expected = f"between '{low}-{high}' inclusive"
-    return Attribute(default=default, legal=legal, expected=expected, built=built)
+    return Attribute(legal=legal, expected=expected, built=built)
 
 
 def _text(*, built: bool = True) -> Attribute:
-    return Attribute(
-        default="", legal=lambda value: len(value) <= 1024, expected="at most 1024 characters", built=built
-    )
+    return Attribute(legal=lambda text: len(text) <= 1024, expected="at most 1024 characters", built=built)
 
 
-BALANCER: Mapping[str, Attribute] = {
-    "access_logs.s3.enabled": _flag("false", built=False),
+_BALANCER: Mapping[str, Attribute] = {
+    "access_logs.s3.enabled": _flag(built=False),
     "access_logs.s3.bucket": _text(),
     "access_logs.s3.prefix": _text(),
-    "connection_logs.s3.enabled": _flag("false", built=False),
+    "connection_logs.s3.enabled": _flag(built=False),
     "connection_logs.s3.bucket": _text(),
     "connection_logs.s3.prefix": _text(),
-    "health_check_logs.s3.enabled": _flag("false", built=False),
+    "health_check_logs.s3.enabled": _flag(built=False),
     "health_check_logs.s3.bucket": _text(),
     "health_check_logs.s3.prefix": _text(),
-    "client_keep_alive.seconds": _number("3600", 60, 604800),
-    "deletion_protection.enabled": _flag("false"),
-    "idle_timeout.timeout_seconds": _number("60", 1, 4000),
-    "ipv6.deny_all_igw_traffic": _flag("false"),
-    "load_balancing.cross_zone.enabled": _choice("true", "true"),
-    "routing.http.desync_mitigation_mode": _choice("defensive", "monitor", "defensive", "strictest", built=False),
-    "routing.http.drop_invalid_header_fields.enabled": _flag("false", built=False),
-    "routing.http.preserve_host_header.enabled": _flag("false"),
-    "routing.http.x_amzn_tls_version_and_cipher_suite.enabled": _flag("false", built=False),
-    "routing.http.xff_client_port.enabled": _flag("false"),
-    "routing.http.xff_header_processing.mode": _choice("append", "append", "preserve", "remove"),
-    "routing.http2.enabled": _flag("true"),
-    "waf.fail_open.enabled": _flag("false", built=False),
-    "zonal_shift.config.enabled": _flag("false", built=False),
+    "client_keep_alive.seconds": _number(60, 604800),
+    "deletion_protection.enabled": _flag(),
+    "idle_timeout.timeout_seconds": _number(1, 4000),
+    "ipv6.deny_all_igw_traffic": _flag(),
+    "load_balancing.cross_zone.enabled": _choice("true"),
+    "routing.http.desync_mitigation_mode": _choice("monitor", "defensive", "strictest", built=False),
+    "routing.http.drop_invalid_header_fields.enabled": _flag(built=False),
+    "routing.http.preserve_host_header.enabled": _flag(),
+    "routing.http.x_amzn_tls_version_and_cipher_suite.enabled": _flag(built=False),
+    "routing.http.xff_client_port.enabled": _flag(),
+    "routing.http.xff_header_processing.mode": _choice("append", "preserve", "remove"),
+    "routing.http2.enabled": _flag(),
+    "waf.fail_open.enabled": _flag(built=False),
+    "zonal_shift.config.enabled": _flag(built=False),
 }
 
-GROUP: Mapping[str, Attribute] = {
-    "deregistration_delay.timeout_seconds": _number("300", 0, 3600),
-    "load_balancing.algorithm.anomaly_mitigation": _choice("off", "on", "off", built=False),
-    "load_balancing.algorithm.type": _choice(
-        "round_robin", "round_robin", "least_outstanding_requests", "weighted_random"
-    ),
-    "load_balancing.cross_zone.enabled": _choice(
-        "use_load_balancer_configuration", "true", "false", "use_load_balancer_configuration"
-    ),
-    "slow_start.duration_seconds": _number("0", 30, 900, "0"),
+_GROUP: Mapping[str, Attribute] = {
+    "deregistration_delay.timeout_seconds": _number(0, 3600),
+    "load_balancing.algorithm.anomaly_mitigation": _choice("on", "off", built=False),
+    "load_balancing.algorithm.type": _choice("round_robin", "least_outstanding_requests", "weighted_random"),
+    "load_balancing.cross_zone.enabled": _choice("true", "false", "use_load_balancer_configuration"),
+    "slow_start.duration_seconds": _number(30, 900, "0"),
     "stickiness.app_cookie.cookie_name": _text(),
-    "stickiness.app_cookie.duration_seconds": _number("86400", 1, 604800),
-    "stickiness.enabled": _flag("false"),
-    "stickiness.lb_cookie.duration_seconds": _number("86400", 1, 604800),
-    "stickiness.type": _choice("lb_cookie", "lb_cookie", "app_cookie"),
-    "target_group_health.dns_failover.minimum_healthy_targets.count": _number("1", 1, 1000, "off", built=False),
-    "target_group_health.dns_failover.minimum_healthy_targets.percentage": _number("off", 1, 100, "off", built=False),
-    "target_group_health.unhealthy_state_routing.minimum_healthy_targets.count": _number("1", 1, 1000),
-    "target_group_health.unhealthy_state_routing.minimum_healthy_targets.percentage": _number("off", 1, 100, "off"),
+    "stickiness.app_cookie.duration_seconds": _number(1, 604800),
+    "stickiness.enabled": _flag(),
+    "stickiness.lb_cookie.duration_seconds": _number(1, 604800),
+    "stickiness.type": _choice("lb_cookie", "app_cookie"),
+    "target_group_health.dns_failover.minimum_healthy_targets.count": _number(1, 1000, "off", built=False),
+    "target_group_health.dns_failover.minimum_healthy_targets.percentage": _number(1, 100, "off", built=False),
+    "target_group_health.unhealthy_state_routing.minimum_healthy_targets.count": _number(1, 1000),
+    "target_group_health.unhealthy_state_routing.minimum_healthy_targets.percentage": _number(1, 100, "off"),
 }
 
-LISTENER: Mapping[str, Attribute] = {"routing.http.response.server.enabled": _flag("true", built=False)}
-
-
-def value(table: Mapping[str, Attribute], stored: Stored, key: str) -> str:
-    """The value in force of one attribute."""
-    return dict(stored).get(key, table[key].default)
+_LISTENER: Mapping[str, Attribute] = {"routing.http.response.server.enabled": _flag(built=False)}
 
 
 def deregistration_delay(reader: Reader, target_group: str) -> float:
     """Seconds between deregistration and the end of draining (`deregistration_delay.timeout_seconds`)."""
     group = reader.get(TARGET_GROUPS, target_group)
-    return float(value(GROUP, group.attributes if group is not None else (), "deregistration_delay.timeout_seconds"))
+    stored = group.attributes if group is not None else ()
+    return float(value(defaults.GROUP, stored, "deregistration_delay.timeout_seconds"))
 
 
-def _listed(table: Mapping[str, Attribute], stored: Stored) -> list[dict[str, str]]:
-    values = {key: attribute.default for key, attribute in table.items()} | dict(stored)
-    return [{"Key": key, "Value": text} for key, text in values.items()]
+def _listed(table: Mapping[str, str], stored: Stored) -> list[dict[str, str]]:
+    return [{"Key": key, "Value": text} for key, text in (dict(table) | dict(stored)).items()]
 
 
-def _changed(operation: str, table: Mapping[str, Attribute], stored: Stored, request: Request) -> Stored:
+def _changed(
+    operation: str, legal: Mapping[str, Attribute], table: Mapping[str, str], stored: Stored, request: Request
+) -> Stored:
     values = dict(stored)
     for given in request["Attributes"]:
         key, text = given["Key"], given.get("Value", "")
-        attribute = table.get(key)
+        attribute = legal.get(key)
         if attribute is None:
             raise errors.invalid_configuration(f"Key {key} not valid")
         if not attribute.legal(text):
             raise errors.validation(f"'{key}' value '{text}' must be {attribute.expected}")
-        if not attribute.built and text != attribute.default:
+        if not attribute.built and text != table[key]:
             raise not_implemented(operation, f"the value '{text}' of attribute '{key}'")
         values[key] = text
-    return tuple((key, text) for key, text in sorted(values.items()) if text != table[key].default)
+    return tuple((key, text) for key, text in sorted(values.items()) if text != table[key])
 
 
 def describe_load_balancer_attributes(call: Call, request: Request) -> Reply:
-    return {"Attributes": _listed(BALANCER, _balancer(call, request).attributes)}
+    return {"Attributes": _listed(defaults.BALANCER, _balancer(call, request).attributes)}
 
 
 def modify_load_balancer_attributes(call: Call, request: Request) -> Reply:
     balancer = _balancer(call, request)
-    stored = _changed("ModifyLoadBalancerAttributes", BALANCER, balancer.attributes, request)
+    stored = _changed("ModifyLoadBalancerAttributes", _BALANCER, defaults.BALANCER, balancer.attributes, request)
     call.tx.put(LOAD_BALANCERS, msgspec.structs.replace(balancer, attributes=stored))
-    return {"Attributes": _listed(BALANCER, stored)}
+    return {"Attributes": _listed(defaults.BALANCER, stored)}
 
 
 def describe_target_group_attributes(call: Call, request: Request) -> Reply:
-    return {"Attributes": _listed(GROUP, _group(call, request).attributes)}
+    return {"Attributes": _listed(defaults.GROUP, _group(call, request).attributes)}
 
 
 def modify_target_group_attributes(call: Call, request: Request) -> Reply:
     group = _group(call, request)
-    stored = _changed("ModifyTargetGroupAttributes", GROUP, group.attributes, request)
+    stored = _changed("ModifyTargetGroupAttributes", _GROUP, defaults.GROUP, group.attributes, request)
     _check_group(stored)
     call.tx.put(TARGET_GROUPS, msgspec.structs.replace(group, attributes=stored))
-    return {"Attributes": _listed(GROUP, stored)}
+    return {"Attributes": _listed(defaults.GROUP, stored)}
 
 
 def _check_group(stored: Stored) -> None:
     def of(key: str) -> str:
-        return value(GROUP, stored, key)
+        return value(defaults.GROUP, stored, key)
 
     if of("stickiness.enabled") == "true":
         if of("stickiness.type") == "app_cookie":
@@ -180,14 +170,14 @@ def _check_group(stored: Stored) -> None:
 
 
 def describe_listener_attributes(call: Call, request: Request) -> Reply:
-    return {"Attributes": _listed(LISTENER, _listener(call, request).attributes)}
+    return {"Attributes": _listed(defaults.LISTENER, _listener(call, request).attributes)}
 
 
 def modify_listener_attributes(call: Call, request: Request) -> Reply:
     listener = _listener(call, request)
-    stored = _changed("ModifyListenerAttributes", LISTENER, listener.attributes, request)
+    stored = _changed("ModifyListenerAttributes", _LISTENER, defaults.LISTENER, listener.attributes, request)
     call.tx.put(LISTENERS, msgspec.structs.replace(listener, attributes=stored))
-    return {"Attributes": _listed(LISTENER, stored)}
+    return {"Attributes": _listed(defaults.LISTENER, stored)}
 
 
 def _balancer(call: Call, request: Request) -> LoadBalancer:

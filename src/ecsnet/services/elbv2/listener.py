@@ -9,12 +9,12 @@ import msgspec
 
 from ecsnet.model.elbv2 import Action, Listener, LoadBalancer
 from ecsnet.model.tables import LISTENER_RULES, LISTENERS, LISTENERS_BY_LOAD_BALANCER, LOAD_BALANCERS, RULES_BY_LISTENER
+from ecsnet.model.tls import DEFAULT_SSL_POLICY, SSL_POLICIES
 from ecsnet.services.call import AwsError, Call, Operation, Reply, Request, not_implemented, read, write
 from ecsnet.services.elbv2 import actions, errors, tags
 from ecsnet.services.elbv2.health import forget_unused
 from ecsnet.services.elbv2.limits import quota
 from ecsnet.services.elbv2.paging import page
-from ecsnet.services.elbv2.tls import DEFAULT_SSL_POLICY, SSL_POLICIES
 
 _PROTOCOLS = ("HTTP", "HTTPS", "TCP", "TLS", "UDP", "TCP_UDP", "GENEVE", "QUIC", "TCP_QUIC")
 _CERTIFICATE = re.compile(

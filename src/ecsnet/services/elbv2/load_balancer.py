@@ -14,6 +14,7 @@ import msgspec
 from ecsnet.model.base import scope
 from ecsnet.model.ec2 import Attachment, Subnet
 from ecsnet.model.elbv2 import LoadBalancer, LoadBalancerNode
+from ecsnet.model.elbv2_attributes import BALANCER, value
 from ecsnet.model.tables import (
     GROUPS,
     GROUPS_BY_VPC,
@@ -27,7 +28,7 @@ from ecsnet.model.tables import (
 )
 from ecsnet.services.call import AwsError, Call, Operation, Reply, Request, not_implemented, read, write
 from ecsnet.services.ec2 import ops as ec2
-from ecsnet.services.elbv2 import attributes, errors, listener, tags
+from ecsnet.services.elbv2 import errors, listener, tags
 from ecsnet.services.elbv2.limits import quota
 from ecsnet.services.elbv2.paging import page
 
@@ -214,7 +215,7 @@ def delete_load_balancer(call: Call, request: Request) -> Reply:
     balancer = call.tx.get(LOAD_BALANCERS, arn)
     if balancer is None:
         return {}
-    if attributes.value(attributes.BALANCER, balancer.attributes, "deletion_protection.enabled") == "true":
+    if value(BALANCER, balancer.attributes, "deletion_protection.enabled") == "true":
         raise errors.operation_not_permitted(
             f"Load balancer '{arn}' cannot be deleted because deletion protection is enabled"
         )

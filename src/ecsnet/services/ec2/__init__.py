@@ -1,0 +1,33 @@
+"""Amazon EC2's networking: what each call means for the stored records.
+
+Owns the records of `ecsnet.model.ec2`; promises that what it answers is either stored fact or derived from what the
+agent observed. It reads and writes only through the call's transaction and must not import the gateway, compile,
+fabric or agent packages. Other services use `ecsnet.services.ec2.ops`.
+"""
+
+from __future__ import annotations
+
+from ecsnet.services.call import Operation
+from ecsnet.services.ec2 import (
+    address,
+    internet_gateway,
+    nat_gateway,
+    network_interface,
+    route_table,
+    security_group,
+    security_group_rule,
+    subnet,
+    vpc,
+)
+
+OPERATIONS: tuple[Operation, ...] = (
+    *vpc.OPERATIONS,
+    *subnet.OPERATIONS,
+    *internet_gateway.OPERATIONS,
+    *route_table.OPERATIONS,
+    *nat_gateway.OPERATIONS,
+    *address.OPERATIONS,
+    *security_group.OPERATIONS,
+    *security_group_rule.OPERATIONS,
+    *network_interface.OPERATIONS,
+)

@@ -13,7 +13,7 @@ from typing import Any, Generic, TypeVar
 
 from ecsnet.model.base import Record, Tags
 from ecsnet.services.call import AwsError, Call, Request
-from ecsnet.store.schema import Index
+from ecsnet.store.schema import Index, Table
 
 R = TypeVar("R", bound=Record)
 
@@ -45,6 +45,8 @@ class Filters(Generic[R]):
 
     fields: Mapping[str, Extract[R]]
     indexes: Mapping[str, Index[R]] = field(default_factory=dict)
+    keys: frozenset[str] = frozenset()
+    """Filter names whose values are ids of the resource itself."""
     tags: Callable[[R], Tags] | None = None
 
     def parse(self, request: Request) -> tuple[Test[R], ...]:
@@ -71,9 +73,12 @@ class Filters(Generic[R]):
                 exact.append(value)
         return Test(name=name, extract=extract, exact=frozenset(exact), patterns=tuple(patterns))
 
-    def candidates(self, call: Call, tests: Sequence[Test[R]]) -> Iterable[R] | None:
+    def candidates(self, call: Call, tests: Sequence[Test[R]], table: Table[R]) -> Iterable[R] | None:
         """The records under the first index that a test allows, or None when no index helps."""
         for test in tests:
+            if test.name in self.keys and not test.patterns:
+                rows = [call.tx.get(table, key) for key in test.exact]
+                return [row for row in rows if row is not None]
             index = self.indexes.get(test.name)
             if index is not None and not test.patterns:
                 if len(test.exact) == 1:

@@ -55,7 +55,7 @@ class Listing(Generic[R]):
         return row
 
     def _candidates(self, call: Call, tests: Any) -> Iterable[R]:
-        indexed = self.filters.candidates(call, tests)
+        indexed = self.filters.candidates(call, tests, self.family.table)
         if indexed is None:
             return (row for row in self.family.all(call) if self.visible(call, row))
         # An index may span accounts, so what it gives is asked for again in this account and region.

@@ -20,16 +20,26 @@ from ecsnet.services.ec2.interfaces import (
     release_interface,
     validate_subnets_and_groups,
 )
+from ecsnet.services.ec2.nat_gateways import (
+    begin_nat_delete,
+    finish_nat_delete,
+    forget_nat_gateway,
+    make_nat_available,
+)
 from ecsnet.services.ec2.security_groups import default_group
 
 __all__ = [
     "allocate_interface",
     "allocate_public_ip",
     "attach_interface",
+    "begin_nat_delete",
     "default_group",
     "detach_interface",
     "find_default_vpc",
+    "finish_nat_delete",
+    "forget_nat_gateway",
     "interface_status",
+    "make_nat_available",
     "private_dns_name",
     "public_dns_name",
     "public_ip_of",

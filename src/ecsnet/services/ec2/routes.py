@@ -1,0 +1,209 @@
+"""Routes as values: destinations and targets read from requests, and the state derived from the target."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from ipaddress import IPv4Network, IPv6Network
+from typing import Any, Literal, assert_never
+
+from ecsnet.model import ec2
+from ecsnet.model.tables import (
+    INTERFACES,
+    INTERNET_GATEWAYS,
+    NAT_GATEWAYS,
+    SUBNETS_BY_VPC,
+)
+from ecsnet.services.call import AwsError, Call, Request, not_implemented
+from ecsnet.services.ec2 import cidrs, errors, families
+from ecsnet.services.ec2.vpc_parts import LOCAL
+from ecsnet.store.snapshot import Reader
+
+_LINK_LOCAL_SERVICES = IPv4Network("169.254.168.0/22")
+_LINK_LOCAL_SERVICES_6 = IPv6Network("fd00:ec2::/32")
+
+_UNKNOWN_TARGETS = {
+    "VpcPeeringConnectionId": ("InvalidVpcPeeringConnectionID.NotFound", "VpcPeeringConnectionID {id} does not exist."),
+    "EgressOnlyInternetGatewayId": ("InvalidGatewayID.NotFound", "The eigw ID '{id}' does not exist"),
+    "TransitGatewayId": ("InvalidTransitGatewayID.NotFound", "The transitGateway ID '{id}' does not exist."),
+    "VpcEndpointId": ("InvalidVpcEndpointId.NotFound", "The VpcEndPoint ID '{id}' does not exist"),
+    "InstanceId": ("InvalidInstanceID.NotFound", "The instance ID '{id}' does not exist"),
+    "LocalGatewayId": ("InvalidLocalGatewayID.NotFound", "The local gateway ID '{id}' does not exist"),
+    "CarrierGatewayId": ("InvalidCarrierGatewayID.NotFound", "The carrier gateway ID '{id}' does not exist"),
+}
+"""Targets of kinds that cannot be made here, so no id of them exists."""
+
+_UNSUPPORTED = ("CoreNetworkArn", "OdbNetworkArn")
+
+
+def destination(request: Request) -> IPv4Network | IPv6Network:
+    """The destination block. Raises MissingParameter, InvalidParameterValue."""
+    if request.get("DestinationPrefixListId"):
+        listed = request["DestinationPrefixListId"]
+        raise AwsError("InvalidPrefixListID.NotFound", f"The prefix list ID '{listed}' does not exist")
+    block: IPv4Network | IPv6Network
+    if request.get("DestinationCidrBlock"):
+        block = cidrs.ipv4(request["DestinationCidrBlock"], "destinationCidrBlock")
+    elif request.get("DestinationIpv6CidrBlock"):
+        block = cidrs.ipv6(request["DestinationIpv6CidrBlock"], "destinationIpv6CidrBlock")
+    else:
+        raise errors.missing_parameter("destinationCidrBlock")
+    return block
+
+
+def check_destination(call: Call, table: ec2.RouteTable, block: IPv4Network | IPv6Network, kind: str) -> None:
+    """Refuse what the VPC User Guide ("Route table concepts") refuses.
+
+    Raises InvalidParameterValue for link-local services and for a block that is more specific than a local route but
+    not a whole subnet, or that goes to another target than a NAT gateway, an interface or a gateway load balancer
+    endpoint.
+    """
+    reserved = _LINK_LOCAL_SERVICES if isinstance(block, IPv4Network) else _LINK_LOCAL_SERVICES_6
+    if _within(block, reserved):
+        raise errors.invalid_value("destinationCidrBlock", block, f"It is within {reserved}, which AWS services use.")
+    if not any(one.target.kind == "local" and _within(block, one.destination) for one in table.routes):
+        return
+    whole = any(
+        block in (subnet.cidr, subnet.ipv6_cidr.cidr if subnet.ipv6_cidr else None)
+        for subnet in call.tx.find(SUBNETS_BY_VPC, table.vpc)
+    )
+    if not whole or kind not in ("nat", "eni", "vpce"):
+        raise errors.invalid_value(
+            "destinationCidrBlock",
+            block,
+            "A route more specific than a local route must have a whole subnet of the VPC as its destination, and a "
+            "NAT gateway, a network interface or a Gateway Load Balancer endpoint as its target.",
+        )
+
+
+def _within(block: IPv4Network | IPv6Network, outer: object) -> bool:
+    if isinstance(block, IPv4Network):
+        return isinstance(outer, IPv4Network) and block.subnet_of(outer)
+    return isinstance(outer, IPv6Network) and block.subnet_of(outer)
+
+
+def target(call: Call, table: ec2.RouteTable, request: Request) -> ec2.RouteTarget:
+    """The one target that the request names.
+
+    Raises MissingParameter, InvalidParameterCombination for several, the NotFound error of the target's kind, and
+    InvalidParameterValue for one of another VPC.
+    """
+    for member in _UNSUPPORTED:
+        if request.get(member):
+            raise not_implemented("CreateRoute", member)
+    members = ("GatewayId", "NatGatewayId", "NetworkInterfaceId", *_UNKNOWN_TARGETS)
+    given = [member for member in members if request.get(member)]
+    if request.get("LocalTarget"):
+        given.append("LocalTarget")
+    if not given:
+        raise AwsError(
+            "MissingParameter",
+            "The request must contain exactly one of gatewayId, natGatewayId, networkInterfaceId, "
+            "vpcPeeringConnectionId, egressOnlyInternetGatewayId, transitGatewayId, localGatewayId, carrierGatewayId, "
+            "vpcEndpointId, instanceId",
+        )
+    if len(given) > 1:
+        raise errors.combination(f"Only one route target may be given: {' and '.join(given)} were.")
+    (member,) = given
+    match member:
+        case "LocalTarget":
+            return LOCAL
+        case "GatewayId":
+            return _gateway(call, table, request["GatewayId"])
+        case "NatGatewayId":
+            return _nat_gateway(call, table, request["NatGatewayId"])
+        case "NetworkInterfaceId":
+            return _interface(call, table, request["NetworkInterfaceId"])
+        case _:
+            code, text = _UNKNOWN_TARGETS[member]
+            raise AwsError(code, text.format(id=request[member]))
+
+
+def _gateway(call: Call, table: ec2.RouteTable, key: str) -> ec2.RouteTarget:
+    if key == "local":
+        return LOCAL
+    gateway = families.INTERNET_GATEWAY.find(call, key)
+    if gateway is None:
+        raise AwsError("InvalidGatewayID.NotFound", f"The gateway ID '{key}' does not exist")
+    if gateway.vpc != table.vpc:
+        raise AwsError(
+            "InvalidParameterValue",
+            f"route table {table.id} and network gateway {gateway.id} belong to different networks",
+        )
+    return ec2.RouteTarget(kind="igw", id=gateway.id)
+
+
+def _nat_gateway(call: Call, table: ec2.RouteTable, key: str) -> ec2.RouteTarget:
+    gateway = families.NAT_GATEWAY.find(call, key)
+    if gateway is None or gateway.state in ("failed", "deleted"):
+        raise AwsError("InvalidNatGatewayID.NotFound", f"The natGateway ID '{key}' does not exist")
+    if gateway.vpc != table.vpc:
+        raise AwsError(
+            "InvalidParameterValue", f"route table {table.id} and NAT gateway {key} belong to different networks"
+        )
+    return ec2.RouteTarget(kind="nat", id=key)
+
+
+def _interface(call: Call, table: ec2.RouteTable, key: str) -> ec2.RouteTarget:
+    interface = families.INTERFACE.require(call, key)
+    if interface.vpc != table.vpc:
+        raise AwsError(
+            "InvalidParameterValue", f"route table {table.id} and interface {key} belong to different networks"
+        )
+    return ec2.RouteTarget(kind="eni", id=key)
+
+
+def target_record(reader: Reader, route: ec2.Route) -> object | None:
+    """The record on which the state of the route depends."""
+    match route.target.kind:
+        case "igw":
+            return reader.get(INTERNET_GATEWAYS, route.target.id)
+        case "nat":
+            return reader.get(NAT_GATEWAYS, route.target.id)
+        case "eni":
+            return reader.get(INTERFACES, route.target.id)
+        case "local" | "eigw" | "pcx" | "vpce":
+            return None
+        case _ as never:
+            assert_never(never)
+
+
+def route_state(reader: Reader, table: ec2.RouteTable, route: ec2.Route) -> Literal["active", "blackhole"]:
+    """Active while the target can carry packets (EC2 API, shape Route, member State)."""
+    if route.target.kind == "local":
+        return "active"
+    match target_record(reader, route):
+        case ec2.InternetGateway(vpc=vpc):
+            return "active" if vpc == table.vpc else "blackhole"
+        case ec2.NatGateway(state=state):
+            return "active" if state in ("pending", "available") else "blackhole"
+        case ec2.NetworkInterface(attachment=attachment):
+            return "active" if attachment is not None else "blackhole"
+        case _:
+            return "blackhole"
+
+
+_TARGET_MEMBER = {
+    "igw": "GatewayId",
+    "eigw": "EgressOnlyInternetGatewayId",
+    "nat": "NatGatewayId",
+    "eni": "NetworkInterfaceId",
+    "pcx": "VpcPeeringConnectionId",
+    "vpce": "GatewayId",
+}
+
+
+def route_item(route: ec2.Route, state: str) -> Mapping[str, Any]:
+    """The wire form (EC2 API, shape Route)."""
+    item: dict[str, Any] = {"Origin": route.origin, "State": state}
+    match route.destination:
+        case IPv4Network():
+            item["DestinationCidrBlock"] = str(route.destination)
+        case IPv6Network():
+            item["DestinationIpv6CidrBlock"] = str(route.destination)
+        case None:
+            item["DestinationPrefixListId"] = route.prefix_list
+    if route.target.kind == "local":
+        item["GatewayId"] = "local"
+    else:
+        item[_TARGET_MEMBER[route.target.kind]] = route.target.id
+    return item

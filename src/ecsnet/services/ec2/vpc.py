@@ -1,0 +1,282 @@
+"""VPCs and their CIDR blocks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from functools import partial
+from ipaddress import IPv4Network
+from typing import Any
+
+import msgspec
+
+from ecsnet.model import ec2
+from ecsnet.model.tables import (
+    ACLS,
+    ACLS_BY_VPC,
+    GROUPS_BY_VPC,
+    INTERFACES_BY_VPC,
+    INTERNET_GATEWAYS_BY_VPC,
+    ROUTE_TABLE_ASSOCIATIONS,
+    ROUTE_TABLES,
+    ROUTE_TABLES_BY_VPC,
+    SUBNETS_BY_VPC,
+    VPCS,
+)
+from ecsnet.services.call import AwsError, Cached, Call, Operation, Reply, Request, not_implemented, read, write
+from ecsnet.services.ec2 import cidrs, errors, families
+from ecsnet.services.ec2.default_vpc import add_default_vpc, find_default_vpc
+from ecsnet.services.ec2.filters import Filters, flag
+from ecsnet.services.ec2.listing import Listing
+from ecsnet.services.ec2.quotas import quota
+from ecsnet.services.ec2.security_groups import DEFAULT_NAME, default_group, remove_group
+from ecsnet.services.ec2.tagging import specified, tag_set
+from ecsnet.services.ec2.vpc_parts import LOCAL, add_vpc, default_acl, main_association
+
+_STATE = "available"
+"""A VPC needs nothing to be built: its router appears with its first interface."""
+
+_ATTRIBUTES = {
+    "EnableDnsSupport": "dns_support",
+    "EnableDnsHostnames": "dns_hostnames",
+    "EnableNetworkAddressUsageMetrics": "address_usage_metrics",
+}
+
+
+def create_vpc(call: Call, request: Request) -> Reply:
+    """Source: EC2 API, CreateVpc. Raises InvalidVpc.Range, VpcLimitExceeded, MissingParameter."""
+    for member in ("Ipv4IpamPoolId", "Ipv6IpamPoolId", "Ipv6Pool", "Ipv6CidrBlock", "VpcEncryptionControl"):
+        if request.get(member):
+            raise not_implemented("CreateVpc", member)
+    if request.get("AmazonProvidedIpv6CidrBlock"):
+        raise not_implemented("CreateVpc", "AmazonProvidedIpv6CidrBlock")
+    if not request.get("CidrBlock"):
+        raise errors.missing_parameter("cidrBlock")
+    block = cidrs.vpc_block(request["CidrBlock"])
+    _check_quota(call)
+    vpc = add_vpc(
+        call,
+        block,
+        tenancy=request.get("InstanceTenancy") or "default",
+        tags=specified(request, families.VPC.noun),
+    )
+    return {"Vpc": vpc_item(vpc)}
+
+
+def create_default_vpc(call: Call, request: Request) -> Reply:
+    """Source: EC2 API, CreateDefaultVpc. Raises DefaultVpcAlreadyExists, VpcLimitExceeded."""
+    if find_default_vpc(call) is not None:
+        raise AwsError("DefaultVpcAlreadyExists", "A Default VPC already exists for this account in this region.")
+    _check_quota(call)
+    return {"Vpc": vpc_item(add_default_vpc(call))}
+
+
+def _check_quota(call: Call) -> None:
+    if families.VPC.count(call) >= quota(call, "vpcs_per_region"):
+        raise errors.limit_exceeded("VpcLimitExceeded", "VPCs")
+
+
+def delete_vpc(call: Call, request: Request) -> Reply:
+    """Delete a VPC with its default group, main route table and default ACL.
+
+    Source: EC2 API, DeleteVpc. Raises DependencyViolation while anything else is left in it.
+    """
+    vpc = families.VPC.require(call, request["VpcId"])
+    dependents = list(_dependents(call, vpc))
+    if dependents:
+        raise errors.dependency("vpc", vpc.id, dependents)
+    remove_group(call, default_group(call.tx, vpc.id).id)
+    main = main_association(call.tx, vpc.id)
+    call.tx.delete(ROUTE_TABLE_ASSOCIATIONS, main.id)
+    call.tx.delete(ROUTE_TABLES, main.route_table)
+    call.tx.delete(ACLS, default_acl(call.tx, vpc.id).id)
+    call.tx.delete(VPCS, vpc.id)
+    return {}
+
+
+def _dependents(call: Call, vpc: ec2.Vpc) -> Iterator[str]:
+    tx = call.tx
+    yield from tx.keys(SUBNETS_BY_VPC, vpc.id)
+    yield from tx.keys(INTERNET_GATEWAYS_BY_VPC, vpc.id)
+    yield from tx.keys(INTERFACES_BY_VPC, vpc.id)
+    main = main_association(tx, vpc.id).route_table
+    yield from (key for key in tx.keys(ROUTE_TABLES_BY_VPC, vpc.id) if key != main)
+    yield from (group.id for group in tx.find(GROUPS_BY_VPC, vpc.id) if group.name != DEFAULT_NAME)
+    yield from (acl.id for acl in tx.find(ACLS_BY_VPC, vpc.id) if not acl.is_default)
+
+
+def modify_vpc_attribute(call: Call, request: Request) -> Reply:
+    """Source: EC2 API, ModifyVpcAttribute (one attribute per call)."""
+    vpc = families.VPC.require(call, request["VpcId"])
+    given = {name: bool(request[name].get("Value")) for name in _ATTRIBUTES if request.get(name) is not None}
+    if not given:
+        raise errors.missing_parameter("enableDnsSupport")
+    if len(given) > 1:
+        raise errors.combination(f"Only one attribute may be changed per call: {' and '.join(given)} were given.")
+    ((name, value),) = given.items()
+    if name == "EnableDnsHostnames" and value and not vpc.dns_support:
+        raise errors.invalid_value(
+            "enableDnsHostnames", "true", f"DNS support is disabled in {vpc.id}. Enable enableDnsSupport first."
+        )
+    call.tx.put(VPCS, msgspec.structs.replace(vpc, **{_ATTRIBUTES[name]: value}))
+    return {}
+
+
+def describe_vpc_attribute(call: Call, request: Request) -> Reply:
+    """Source: EC2 API, DescribeVpcAttribute."""
+    vpc = families.VPC.require(call, request["VpcId"])
+    wanted = request.get("Attribute")
+    if not wanted:
+        raise errors.missing_parameter("attribute")
+    name = wanted[0].upper() + wanted[1:]
+    if name not in _ATTRIBUTES:
+        raise errors.invalid_value("attribute", wanted, "Unknown attribute.")
+    return {"VpcId": vpc.id, name: {"Value": getattr(vpc, _ATTRIBUTES[name])}}
+
+
+def associate_vpc_cidr_block(call: Call, request: Request) -> Reply:
+    """Add a secondary block; every route table of the VPC gets its local route.
+
+    Source: EC2 API, AssociateVpcCidrBlock; VPC User Guide, "VPC CIDR blocks". Raises InvalidVpc.Range,
+    InvalidVpc.Conflict, CidrLimitExceeded.
+    """
+    vpc = families.VPC.require(call, request["VpcId"])
+    if not request.get("CidrBlock"):
+        raise not_implemented("AssociateVpcCidrBlock", "anything but CidrBlock")
+    block = cidrs.vpc_block(request["CidrBlock"])
+    limit = quota(call, "cidrs_per_vpc")
+    if len(vpc.cidrs) >= limit:
+        raise AwsError(
+            "CidrLimitExceeded", f"This network {vpc.id} has met its maximum number of allowed CIDRs: {limit}"
+        )
+    existing = [_v4(one) for one in vpc.cidrs]
+    tables = list(call.tx.find(ROUTE_TABLES_BY_VPC, vpc.id))
+    routed = [r.destination for t in tables for r in t.routes if isinstance(r.destination, IPv4Network)]
+    if any(block.overlaps(other) for other in existing) or any(one.subnet_of(block) for one in routed):
+        raise AwsError("InvalidVpc.Conflict", f"The CIDR '{block}' conflicts with another CIDR or route of {vpc.id}")
+    if not cidrs.may_join(existing[0], existing, block):
+        raise AwsError(
+            "InvalidVpc.Range",
+            f"The CIDR '{block}' is restricted. Use a CIDR from the same private address range as the current VPC "
+            "CIDR, or use a publicly-routable CIDR.",
+        )
+    association = ec2.CidrAssociation(id=call.ids.resource("vpc-cidr-assoc"), cidr=block)
+    call.tx.put(VPCS, msgspec.structs.replace(vpc, cidrs=(*vpc.cidrs, association)))
+    local = ec2.Route(destination=block, target=LOCAL, origin="CreateRouteTable")
+    for table in tables:
+        call.tx.put(ROUTE_TABLES, msgspec.structs.replace(table, routes=(*table.routes, local)))
+    return {"VpcId": vpc.id, "CidrBlockAssociation": _association_item(association)}
+
+
+def disassociate_vpc_cidr_block(call: Call, request: Request) -> Reply:
+    """Source: EC2 API, DisassociateVpcCidrBlock. Raises OperationNotPermitted for the primary block."""
+    wanted = request["AssociationId"]
+    for vpc in families.VPC.all(call):
+        for association in vpc.cidrs:
+            if association.id == wanted:
+                return _remove_block(call, vpc, association)
+    raise AwsError(
+        "InvalidVpcCidrBlockAssociationID.NotFound", f"The vpc CIDR block association ID '{wanted}' does not exist"
+    )
+
+
+def _remove_block(call: Call, vpc: ec2.Vpc, association: ec2.CidrAssociation) -> Reply:
+    if association is vpc.cidrs[0]:
+        raise AwsError(
+            "OperationNotPermitted",
+            f"The vpc CIDR block with association ID {association.id} may not be disassociated. It is the primary "
+            "IPv4 CIDR block of the VPC",
+        )
+    block = _v4(association)
+    inside = [s.id for s in call.tx.find(SUBNETS_BY_VPC, vpc.id) if s.cidr is not None and s.cidr.subnet_of(block)]
+    if inside:
+        raise AwsError(
+            "DependencyViolation",
+            f"The vpc CIDR block with association ID {association.id} may not be disassociated. It is in use by "
+            f"{', '.join(sorted(inside))}.",
+        )
+    call.tx.put(VPCS, msgspec.structs.replace(vpc, cidrs=tuple(one for one in vpc.cidrs if one is not association)))
+    for table in list(call.tx.find(ROUTE_TABLES_BY_VPC, vpc.id)):
+        routes = tuple(r for r in table.routes if not (r.destination == block and r.origin == "CreateRouteTable"))
+        call.tx.put(ROUTE_TABLES, msgspec.structs.replace(table, routes=routes))
+    gone = msgspec.structs.replace(association, state="disassociated")
+    return {"VpcId": vpc.id, "CidrBlockAssociation": _association_item(gone)}
+
+
+def _v4(association: ec2.CidrAssociation) -> IPv4Network:
+    block = association.cidr
+    if not isinstance(block, IPv4Network):
+        raise TypeError(f"{association.id} is not an IPv4 block")
+    return block
+
+
+def _association_item(one: ec2.CidrAssociation) -> Mapping[str, Any]:
+    return {"AssociationId": one.id, "CidrBlock": str(one.cidr), "CidrBlockState": {"State": one.state}}
+
+
+def _association6_item(one: ec2.CidrAssociation, region: str) -> Mapping[str, Any]:
+    return {
+        "AssociationId": one.id,
+        "Ipv6CidrBlock": str(one.cidr),
+        "Ipv6CidrBlockState": {"State": one.state},
+        "NetworkBorderGroup": region,
+        "Ipv6Pool": "Amazon",
+    }
+
+
+def vpc_item(vpc: ec2.Vpc) -> Mapping[str, Any]:
+    """The wire form (EC2 API, shape Vpc)."""
+    return {
+        "VpcId": vpc.id,
+        "OwnerId": vpc.account,
+        "State": _STATE,
+        "CidrBlock": str(vpc.cidrs[0].cidr),
+        "CidrBlockAssociationSet": [_association_item(one) for one in vpc.cidrs],
+        "Ipv6CidrBlockAssociationSet": [_association6_item(one, vpc.region) for one in vpc.ipv6_cidrs],
+        "DhcpOptionsId": vpc.dhcp_options,
+        "InstanceTenancy": vpc.instance_tenancy,
+        "IsDefault": vpc.is_default,
+        "Tags": tag_set(vpc.tags),
+    }
+
+
+def _cached(call: Call, vpc: ec2.Vpc) -> Cached:
+    return Cached(key=("vpc", vpc.id), sources=(vpc,), build=partial(vpc_item, vpc))
+
+
+_LISTING = Listing(
+    family=families.VPC,
+    filters=Filters(
+        fields={
+            "cidr": lambda call, r: (str(r.cidrs[0].cidr),),
+            "cidr-block-association.association-id": lambda call, r: [one.id for one in r.cidrs],
+            "cidr-block-association.cidr-block": lambda call, r: [str(one.cidr) for one in r.cidrs],
+            "cidr-block-association.state": lambda call, r: [one.state for one in r.cidrs],
+            "dhcp-options-id": lambda call, r: (r.dhcp_options,),
+            "ipv6-cidr-block-association.association-id": lambda call, r: [one.id for one in r.ipv6_cidrs],
+            "ipv6-cidr-block-association.ipv6-cidr-block": lambda call, r: [str(one.cidr) for one in r.ipv6_cidrs],
+            "ipv6-cidr-block-association.ipv6-pool": lambda call, r: ["Amazon" for _ in r.ipv6_cidrs],
+            "ipv6-cidr-block-association.state": lambda call, r: [one.state for one in r.ipv6_cidrs],
+            "is-default": lambda call, r: flag(r.is_default),
+            "isDefault": lambda call, r: flag(r.is_default),
+            "owner-id": lambda call, r: (r.account,),
+            "state": lambda call, r: (_STATE,),
+            "vpc-id": lambda call, r: (r.id,),
+        },
+        keys=frozenset({"vpc-id"}),
+        tags=lambda r: r.tags,
+    ),
+    ids="VpcIds",
+    members="Vpcs",
+    item=_cached,
+)
+
+OPERATIONS: tuple[Operation, ...] = (
+    write("CreateVpc", create_vpc),
+    write("CreateDefaultVpc", create_default_vpc),
+    write("DeleteVpc", delete_vpc),
+    read("DescribeVpcs", _LISTING.describe),
+    write("ModifyVpcAttribute", modify_vpc_attribute),
+    read("DescribeVpcAttribute", describe_vpc_attribute),
+    write("AssociateVpcCidrBlock", associate_vpc_cidr_block),
+    write("DisassociateVpcCidrBlock", disassociate_vpc_cidr_block),
+)

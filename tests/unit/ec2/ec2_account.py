@@ -1,0 +1,98 @@
+"""An EC2 that is called directly: an in-memory store, ids that count, a clock that stands still."""
+
+from __future__ import annotations
+
+import random
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import pytest
+
+from ecsnet.services.call import AwsError, Cached, Call, Settings
+from ecsnet.services.ec2 import OPERATIONS
+from ecsnet.store.store import Store
+
+RUN = {operation.name: operation.run for operation in OPERATIONS}
+
+
+class CountingIds:
+    """Resource ids count up; the random digits come from a fixed seed."""
+
+    def __init__(self) -> None:
+        self._next = 0
+        self._random = random.Random(7)
+
+    def resource(self, prefix: str) -> str:
+        self._next += 1
+        return f"{prefix}-{self._next:017x}"
+
+    def uuid(self) -> str:
+        return str(uuid.UUID(int=self._random.getrandbits(128)))
+
+    def hex(self, digits: int) -> str:
+        return f"{self._random.getrandbits(4 * digits):0{digits}x}"
+
+
+def plain(value: Any) -> Any:
+    """A reply with its cached items built."""
+    if isinstance(value, Cached):
+        return plain(value.build())
+    if isinstance(value, Mapping):
+        return {key: plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    return value
+
+
+@dataclass
+class Ec2:
+    """One account in one region. `ec2("CreateVpc", CidrBlock="10.0.0.0/16")` is one API call."""
+
+    store: Store
+    account: str = "111122223333"
+    region: str = "us-east-1"
+    now: float = 1_700_000_000.0
+    quotas: dict[str, int] = field(default_factory=dict)
+    ids: CountingIds = field(default_factory=CountingIds)
+
+    def call(self, tx: Any) -> Call:
+        return Call(
+            tx=tx,
+            account=self.account,
+            region=self.region,
+            now=self.now,
+            ids=self.ids,
+            settings=Settings(quotas=self.quotas),
+        )
+
+    def __call__(self, operation: str, **request: Any) -> Any:
+        with self.store.transaction() as tx:
+            return plain(RUN[operation](self.call(tx), request))
+
+    def verb(self, verb: Any, *arguments: Any, **named: Any) -> Any:
+        """Call one of `ops`' verbs in a transaction of its own."""
+        with self.store.transaction() as tx:
+            return verb(self.call(tx), *arguments, **named)
+
+    def error(self, operation: str, **request: Any) -> tuple[str, str]:
+        """The code and text of the error that the call must answer with; it must leave no trace."""
+        before = self.store.snapshot
+        with pytest.raises(AwsError) as caught:
+            self(operation, **request)
+        assert self.store.snapshot is before
+        return caught.value.code, caught.value.message
+
+    def other(self, **changes: Any) -> Ec2:
+        """The same store seen from another account or region."""
+        return replace(self, **changes)
+
+    def vpc(self, block: str = "10.0.0.0/16", **request: Any) -> str:
+        return str(self("CreateVpc", CidrBlock=block, **request)["Vpc"]["VpcId"])
+
+    def subnet(self, vpc: str, block: str = "10.0.0.0/24", **request: Any) -> str:
+        return str(self("CreateSubnet", VpcId=vpc, CidrBlock=block, **request)["Subnet"]["SubnetId"])
+
+    def interface(self, subnet: str, **request: Any) -> Any:
+        return self("CreateNetworkInterface", SubnetId=subnet, **request)["NetworkInterface"]

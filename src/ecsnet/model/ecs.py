@@ -269,6 +269,8 @@ class Task(Record, frozen=True, kw_only=True, gc=False):
     """JSON text of the TaskOverride as DescribeTasks answers it."""
     started_by: str | None = None
     client_token: str | None = None
+    execute_command: bool = False
+    """enableExecuteCommand as given."""
     created: float
     pull_started: float | None = None
     pull_stopped: float | None = None

@@ -1,0 +1,192 @@
+"""Which controller must look at which key after a row changed. Work is in proportion to what changed.
+
+Every function takes one change and the snapshots around it and yields (controller name, key). Marking a key too often
+is harmless; a missing mark would leave a resource in its state, so each rule names every row that a step reads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import cast
+
+from ecsnet.model import ec2, ecs, elbv2
+from ecsnet.model.tables import (
+    INTERFACES,
+    INTERFACES_BY_ADDRESS,
+    LISTENER_RULES,
+    LISTENERS,
+    LISTENERS_BY_LOAD_BALANCER,
+    NAT_GATEWAYS,
+    OBSERVED_CONTAINERS,
+    OBSERVED_INTERFACES,
+    OBSERVED_LOAD_BALANCERS,
+    RULES_BY_LISTENER,
+    SERVICES,
+    SERVICES_BY_TARGET_GROUP,
+    TARGET_GROUPS,
+    TARGET_HEALTH,
+    TARGETS,
+    TARGETS_BY_GROUP,
+    TASK_DEFINITIONS,
+    TASKS,
+    TASKS_BY_INTERFACE,
+)
+from ecsnet.store.snapshot import Snapshot
+from ecsnet.store.store import Change, Commit
+
+Mark = tuple[str, str]
+"""(controller name, key)."""
+
+TASK, SERVICE, TARGET, NAT, INTERFACE, DEFINITION = "task", "service", "target", "nat", "interface", "task_definition"
+
+
+def of_commit(commit: Commit) -> Iterator[Mark]:
+    """Every mark of one commit."""
+    for change in commit.changes:
+        rule = _RULES.get(change.table)
+        if rule is not None:
+            yield from rule(change, commit.after)
+
+
+def everything(snapshot: Snapshot) -> Iterator[Mark]:
+    """What a fresh process must look at once."""
+    for task in snapshot.rows(TASKS):
+        yield TASK, task.arn
+    for service in snapshot.rows(SERVICES):
+        yield SERVICE, service.arn
+    for gateway in snapshot.rows(NAT_GATEWAYS):
+        yield NAT, gateway.id
+    for target in snapshot.rows(TARGETS):
+        yield TARGET, TARGETS.key(target)
+    for seen in snapshot.rows(OBSERVED_INTERFACES):
+        yield INTERFACE, seen.interface
+    for definition in snapshot.rows(TASK_DEFINITIONS):
+        if definition.status == "DELETE_IN_PROGRESS":
+            yield DEFINITION, definition.arn
+
+
+def _either(change: Change) -> object:
+    return change.after if change.after is not None else change.before
+
+
+def _task(change: Change, after: Snapshot) -> Iterator[Mark]:
+    task = cast(ecs.Task, _either(change))
+    if change.after is not None:
+        yield TASK, task.arn
+    else:
+        yield DEFINITION, task.task_definition
+    if task.service is not None:
+        yield SERVICE, task.service
+
+
+def _service(change: Change, after: Snapshot) -> Iterator[Mark]:
+    service = cast(ecs.Service, _either(change))
+    yield SERVICE, service.arn
+    for row in (change.before, change.after):
+        for deployment in cast(ecs.Service, row).deployments if row is not None else ():
+            yield DEFINITION, deployment.task_definition
+
+
+def _definition(change: Change, after: Snapshot) -> Iterator[Mark]:
+    yield DEFINITION, change.key
+
+
+def _container(change: Change, after: Snapshot) -> Iterator[Mark]:
+    yield TASK, cast(ecs.ObservedContainer, _either(change)).task
+
+
+def _interface(change: Change, after: Snapshot) -> Iterator[Mark]:
+    if change.after is None:
+        yield INTERFACE, change.key
+        yield from _owner(change.key, cast(ec2.NetworkInterface, change.before), after)
+
+
+def _observed_interface(change: Change, after: Snapshot) -> Iterator[Mark]:
+    yield INTERFACE, change.key
+    yield from _owner(change.key, after.get(INTERFACES, change.key), after)
+
+
+def _owner(interface: str, eni: ec2.NetworkInterface | None, after: Snapshot) -> Iterator[Mark]:
+    for task in after.keys(TASKS_BY_INTERFACE, interface):
+        yield TASK, task
+    if eni is not None and eni.attachment is not None and eni.attachment.owner_kind == "nat":
+        yield NAT, eni.attachment.owner
+
+
+def _nat(change: Change, after: Snapshot) -> Iterator[Mark]:
+    yield NAT, change.key
+
+
+def _target(change: Change, after: Snapshot) -> Iterator[Mark]:
+    target = cast(elbv2.Target, _either(change))
+    yield TARGET, change.key
+    yield from _services(target.target_group, after)
+    yield from _task_at(target.target_group, target.id, after)
+
+
+def _target_health(change: Change, after: Snapshot) -> Iterator[Mark]:
+    yield from _services(cast(elbv2.TargetHealth, _either(change)).target_group, after)
+
+
+def _task_at(target_group: str, address: str, after: Snapshot) -> Iterator[Mark]:
+    """The task whose interface has an address in the VPC of a target group."""
+    group = after.get(TARGET_GROUPS, target_group)
+    if group is None:
+        return
+    for eni in after.find(INTERFACES_BY_ADDRESS, f"{group.vpc}/{address}"):
+        if eni.attachment is not None and eni.attachment.owner_kind == "task":
+            yield TASK, eni.attachment.owner
+
+
+def _target_group(change: Change, after: Snapshot) -> Iterator[Mark]:
+    """Another deregistration delay moves what drains; a vanished group frees the tasks that wait for it."""
+    for key in after.keys(TARGETS_BY_GROUP, change.key):
+        yield TARGET, key
+    yield from _services(change.key, after)
+
+
+def _listener(change: Change, after: Snapshot) -> Iterator[Mark]:
+    for row in (change.before, change.after):
+        if row is not None:
+            for action in cast(elbv2.Listener, row).default_actions:
+                for one in action.forward:
+                    yield from _services(one.target_group, after)
+
+
+def _rule(change: Change, after: Snapshot) -> Iterator[Mark]:
+    for row in (change.before, change.after):
+        if row is not None:
+            for action in cast(elbv2.Rule, row).actions:
+                for one in action.forward:
+                    yield from _services(one.target_group, after)
+
+
+def _observed_balancer(change: Change, after: Snapshot) -> Iterator[Mark]:
+    for listener in after.find(LISTENERS_BY_LOAD_BALANCER, change.key):
+        groups = {one.target_group for action in listener.default_actions for one in action.forward}
+        for rule in after.find(RULES_BY_LISTENER, listener.arn):
+            groups |= {one.target_group for action in rule.actions for one in action.forward}
+        for group in groups:
+            yield from _services(group, after)
+
+
+def _services(target_group: str, after: Snapshot) -> Iterator[Mark]:
+    for service in after.keys(SERVICES_BY_TARGET_GROUP, target_group):
+        yield SERVICE, service
+
+
+_RULES: Mapping[str, Callable[[Change, Snapshot], Iterator[Mark]]] = {
+    TASKS.name: _task,
+    SERVICES.name: _service,
+    TASK_DEFINITIONS.name: _definition,
+    OBSERVED_CONTAINERS.name: _container,
+    INTERFACES.name: _interface,
+    OBSERVED_INTERFACES.name: _observed_interface,
+    NAT_GATEWAYS.name: _nat,
+    TARGETS.name: _target,
+    TARGET_HEALTH.name: _target_health,
+    TARGET_GROUPS.name: _target_group,
+    LISTENERS.name: _listener,
+    LISTENER_RULES.name: _rule,
+    OBSERVED_LOAD_BALANCERS.name: _observed_balancer,
+}

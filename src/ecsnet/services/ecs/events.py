@@ -1,0 +1,75 @@
+"""Service events, worded as ECS words them (Developer Guide, "Amazon ECS service event messages")."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from ecsnet.model.ecs import Service, ServiceEvent
+from ecsnet.model.tables import SERVICES
+from ecsnet.services.call import Call
+
+_KEPT = 100
+
+NO_INSTANCES = (
+    "was unable to place a task because no container instance met all of its requirements. Reason: No Container "
+    "Instances were found in your cluster. For more information, see the Troubleshooting section of the Amazon ECS "
+    "Developer Guide."
+)
+STEADY = "has reached a steady state."
+IMPAIRED = "is unable to consistently start tasks successfully."
+FAILED = "deployment failed: tasks failed to start."
+BLOCKED = (
+    "was unable to stop or start tasks during a deployment because of the service deployment configuration. Update the "
+    "minimumHealthyPercent or maximumPercent value and try again."
+)
+
+
+def add(call: Call, service: Service, text: str, *, deployment: str | None = None) -> Service:
+    """Put `(service <name>) <text>` in front of the service's events; the same text twice in a row is kept once.
+
+    `deployment` names a task set in the parentheses, as the draining event does.
+    """
+    who = f"(service {service.name}, taskSet {deployment})" if deployment else f"(service {service.name})"
+    message = f"{who} {text}"
+    if service.events and service.events[0].message == message:
+        return service
+    event = ServiceEvent(id=call.ids.uuid(), at=call.now, message=message)
+    return call.tx.put(SERVICES, msgspec.structs.replace(service, events=(event, *service.events)[:_KEPT]))
+
+
+def started(tasks: Sequence[str]) -> str:
+    return f"has started {len(tasks)} tasks: {_listed(tasks)}."
+
+
+def stopped(tasks: Sequence[str]) -> str:
+    return f"has stopped {len(tasks)} running tasks: {_listed(tasks)}."
+
+
+def _listed(tasks: Sequence[str]) -> str:
+    return " ".join(f"(task {task})" for task in tasks)
+
+
+def registered(target_group: str) -> str:
+    return f"registered 1 targets in (target-group {target_group})"
+
+
+def deregistered(target_group: str) -> str:
+    return f"deregistered 1 targets in (target-group {target_group})"
+
+
+def not_registered(target_group: str, error: str) -> str:
+    return f"failed to register targets in (target-group {target_group}) with (error {error})"
+
+
+def draining(count: int) -> str:
+    return f"has begun draining connections on {count} tasks."
+
+
+def unhealthy(task: str, port: int, target_group: str, description: str) -> str:
+    return f"(task {task}) (port {port}) is unhealthy in (target-group {target_group}) due to (reason {description})"
+
+
+def completed(deployment: str) -> str:
+    return f"(deployment {deployment}) deployment completed."

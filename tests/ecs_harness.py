@@ -1,0 +1,243 @@
+"""ECS without a machine: an in-memory store, the controllers on a clock that the test moves, and a fake agent.
+
+The fake agent is the only thing here that claims to have seen something. It sees what the plan asks for (the same
+predicates that the compiler uses), unless a test tells it that an image cannot be pulled or that it is away.
+"""
+
+from __future__ import annotations
+
+import random
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from ecsnet.controllers.loop import Controllers
+from ecsnet.model.ec2 import ObservedInterface
+from ecsnet.model.ecs import ObservedContainer, Task, holds_interface, holds_processes, may_start
+from ecsnet.model.elbv2 import ObservedLoadBalancer, TargetHealth
+from ecsnet.model.tables import (
+    INTERFACES,
+    LOAD_BALANCERS,
+    OBSERVED_CONTAINERS,
+    OBSERVED_INTERFACES,
+    OBSERVED_LOAD_BALANCERS,
+    SCHEMA,
+    TARGET_HEALTH,
+    TARGETS,
+    TASK_DEFINITIONS,
+    TASKS,
+    container_key,
+)
+from ecsnet.services import ec2, ecs, elbv2
+from ecsnet.services.call import AwsError, Cached, Call, Settings
+from ecsnet.services.ec2 import ops as ec2_ops
+from ecsnet.store.store import Store, Transaction
+
+START = 1_700_000_000.0
+
+
+class CountingIds:
+    """Resource ids count up; the random digits come from a fixed seed."""
+
+    def __init__(self) -> None:
+        self._next = 0
+        self._random = random.Random(7)
+
+    def resource(self, prefix: str) -> str:
+        self._next += 1
+        return f"{prefix}-{self._next:017x}"
+
+    def uuid(self) -> str:
+        return str(uuid.UUID(int=self._random.getrandbits(128)))
+
+    def hex(self, digits: int) -> str:
+        return f"{self._random.getrandbits(4 * digits):0{digits}x}"
+
+
+def plain(value: Any) -> Any:
+    """A reply with its cached items built."""
+    if isinstance(value, Cached):
+        return plain(value.build())
+    if isinstance(value, Mapping):
+        return {key: plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    return value
+
+
+@dataclass
+class Cloud:
+    """One account in one region."""
+
+    store: Store = field(default_factory=lambda: Store(None, SCHEMA))
+    account: str = "111122223333"
+    region: str = "us-east-1"
+    now: float = START
+    settings: Settings = field(default_factory=Settings)
+    ids: CountingIds = field(default_factory=CountingIds)
+    broken_images: set[str] = field(default_factory=set)
+    agent_away: bool = False
+
+    def __post_init__(self) -> None:
+        self.controllers = Controllers(self.store, self._make_call)
+        with self.store.transaction() as tx:
+            ec2_ops.seed_account(self.call(tx))
+        self.subnets = sorted(s["SubnetId"] for s in self.ec2("DescribeSubnets")["Subnets"])
+
+    def _make_call(self, tx: Transaction, account: str, region: str, now: float) -> Call:
+        return Call(tx=tx, account=account, region=region, now=now, ids=self.ids, settings=self.settings)
+
+    def call(self, tx: Transaction) -> Call:
+        return self._make_call(tx, self.account, self.region, self.now)
+
+    def _api(self, service: Any, operation: str, request: Mapping[str, Any]) -> Any:
+        run = next(one.run for one in service.OPERATIONS if one.name == operation)
+        with self.store.transaction() as tx:
+            return plain(run(self.call(tx), request))
+
+    def ecs(self, operation: str, **request: Any) -> Any:
+        return self._api(ecs, operation, request)
+
+    def ec2(self, operation: str, **request: Any) -> Any:
+        return self._api(ec2, operation, request)
+
+    def elbv2(self, operation: str, **request: Any) -> Any:
+        return self._api(elbv2, operation, request)
+
+    def error(self, operation: str, **request: Any) -> tuple[str, str]:
+        """(code, message) of an ECS call that must fail."""
+        try:
+            self.ecs(operation, **request)
+        except AwsError as error:
+            return error.code, error.message
+        raise AssertionError(f"{operation} did not fail")
+
+    # ── time and machine ─────────────────────────────────────────────────────────────────────────────────────────
+
+    def step(self) -> float | None:
+        """Let the controllers run on what changed and on what is due now."""
+        return self.controllers.run_once(self.now)
+
+    def settle(self) -> float | None:
+        """Controllers and agent in turn until nothing changes any more; answers the next due time."""
+        for _ in range(200):
+            due = self.step()
+            revision = self.store.snapshot.revision
+            if not self.agent_away:
+                self.look()
+            if self.store.snapshot.revision == revision and not self.controllers.busy:
+                return due
+        raise AssertionError("the controllers do not come to rest")
+
+    def wait(self, seconds: float) -> None:
+        """Let time pass, stopping wherever a controller is due."""
+        end = self.now + seconds
+        while True:
+            due = self.settle()
+            if due is None or due > end:
+                break
+            self.now = max(due, self.now)
+        self.now = end
+        self.settle()
+
+    def look(self) -> None:
+        """The agent looks once at what the plan asks for and reports what it sees."""
+        with self.store.transaction() as tx:
+            for eni in list(tx.rows(INTERFACES)):
+                if eni.attachment is not None and tx.get(OBSERVED_INTERFACES, eni.id) is None:
+                    tx.put(OBSERVED_INTERFACES, ObservedInterface(interface=eni.id, revision=tx.base.revision))
+            for balancer in list(tx.rows(LOAD_BALANCERS)):
+                tx.put(OBSERVED_LOAD_BALANCERS, ObservedLoadBalancer(load_balancer=balancer.arn, revision=1))
+            for task in list(tx.rows(TASKS)):
+                self._look_at(tx, task)
+
+    def _look_at(self, tx: Transaction, task: Task) -> None:
+        for one in task.containers:
+            seen = tx.get(OBSERVED_CONTAINERS, container_key(task.arn, one.name))
+            if holds_processes(task):
+                assert holds_interface(task)
+                definition = tx.get(TASK_DEFINITIONS, task.task_definition)
+                published = tx.get(OBSERVED_INTERFACES, task.interface or "") is not None
+                if seen is None and published and definition is not None and may_start(task, definition, one.name):
+                    if one.image in self.broken_images:
+                        self._saw(tx, task, one.name, "failed", reason=f"CannotPullContainerError: {one.image}")
+                    else:
+                        self._saw(tx, task, one.name, "running")
+            elif seen is not None and seen.state in ("starting", "running"):
+                self._saw(tx, task, one.name, "stopped", exit_code=143)
+
+    def _saw(self, tx: Transaction, task: Task, name: str, state: Any, **more: Any) -> None:
+        tx.put(
+            OBSERVED_CONTAINERS,
+            ObservedContainer(
+                task=task.arn, container=name, state=state, runtime="stand-in", runtime_id="7", at=self.now, **more
+            ),
+        )
+
+    def saw(self, task: str, name: str, state: str, **more: Any) -> None:
+        """The agent reports a container of a task (an ARN)."""
+        with self.store.transaction() as tx:
+            row = tx.get(TASKS, task)
+            assert row is not None
+            self._saw(tx, row, name, state, **more)
+
+    def probe(self, address: str, state: str, **more: Any) -> None:
+        """The load balancer's probes find every target with this address healthy or unhealthy."""
+        with self.store.transaction() as tx:
+            for target in list(tx.rows(TARGETS)):
+                if target.id == address:
+                    tx.put(
+                        TARGET_HEALTH,
+                        TargetHealth(
+                            target_group=target.target_group,
+                            id=target.id,
+                            port=target.port,
+                            state=state,  # type: ignore[arg-type]
+                            changed=self.now,
+                            **more,
+                        ),
+                    )
+
+    # ── what the tests start from ────────────────────────────────────────────────────────────────────────────────
+
+    def definition(self, family: str = "web", *, image: str = "web:1", port: int | None = 80, **more: Any) -> str:
+        """Register a Fargate definition of one container; answers its ARN."""
+        container: dict[str, Any] = {"name": "app", "image": image}
+        if port is not None:
+            container["portMappings"] = [{"containerPort": port}]
+        request = {
+            "family": family,
+            "networkMode": "awsvpc",
+            "requiresCompatibilities": ["FARGATE"],
+            "cpu": "256",
+            "memory": "512",
+            "containerDefinitions": [container],
+        } | more
+        arn: str = self.ecs("RegisterTaskDefinition", **request)["taskDefinition"]["taskDefinitionArn"]
+        return arn
+
+    def network(self, *, subnets: int = 2, **more: Any) -> dict[str, Any]:
+        return {"awsvpcConfiguration": {"subnets": self.subnets[:subnets], **more}}
+
+    def run_task(self, **more: Any) -> str:
+        """Run one task of family web; answers its ARN."""
+        request = {"taskDefinition": "web", "launchType": "FARGATE", "networkConfiguration": self.network()} | more
+        arn: str = self.ecs("RunTask", **request)["tasks"][0]["taskArn"]
+        return arn
+
+    def task(self, arn: str) -> Any:
+        return self.ecs("DescribeTasks", tasks=[arn])["tasks"][0]
+
+    def row(self, arn: str) -> Task:
+        task = self.store.snapshot.get(TASKS, arn)
+        assert task is not None
+        return task
+
+    def enis(self) -> list[str]:
+        """Ids of the task interfaces that exist."""
+        return sorted(
+            eni.id
+            for eni in self.store.snapshot.rows(INTERFACES)
+            if eni.attachment is not None and eni.attachment.owner_kind == "task"
+        )

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from ipaddress import IPv4Address
 
-from ecsnet.fabric.kernel import group, naming, nft, router, segment
+from ecsnet.fabric.kernel import group, internet_gateway, naming, nft, router, segment
 from ecsnet.hostplan.kernel import (
     Address,
     HostObject,
@@ -24,7 +24,6 @@ from ecsnet.hostplan.kernel import (
 )
 from ecsnet.logical.network import Host, IpAddress, Port
 
-VPC_MTU = 9001
 ROUTER_MAC = "02:ff:ff:ff:ff:01"
 """The router's end of every port; each veth is a network of its own, so one address serves all."""
 
@@ -83,7 +82,7 @@ def _links(port: Port) -> Iterator[HostObject]:
     veth = Link(
         a=LinkEnd(netns=netns, name=link, mac=ROUTER_MAC),
         b=LinkEnd(netns=inside, name=device, mac=port.mac),
-        mtu=VPC_MTU,
+        mtu=internet_gateway.VPC_MTU,
         owner=port.id,
     )
     yield veth

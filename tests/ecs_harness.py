@@ -6,9 +6,10 @@ predicates that the compiler uses), unless a test tells it that an image cannot 
 
 from __future__ import annotations
 
+import contextlib
 import random
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -80,16 +81,18 @@ class Cloud:
     agent_away: bool = False
 
     def __post_init__(self) -> None:
-        self.controllers = Controllers(self.store, self._make_call)
+        self.controllers = Controllers(self.store, self._open_call)
         with self.store.transaction() as tx:
             ec2_ops.seed_account(self.call(tx))
         self.subnets = sorted(s["SubnetId"] for s in self.ec2("DescribeSubnets")["Subnets"])
 
-    def _make_call(self, tx: Transaction, account: str, region: str, now: float) -> Call:
-        return Call(tx=tx, account=account, region=region, now=now, ids=self.ids, settings=self.settings)
+    @contextlib.contextmanager
+    def _open_call(self) -> Iterator[Call]:
+        with self.store.transaction() as tx:
+            yield self.call(tx)
 
     def call(self, tx: Transaction) -> Call:
-        return self._make_call(tx, self.account, self.region, self.now)
+        return Call(tx=tx, account=self.account, region=self.region, now=self.now, ids=self.ids, settings=self.settings)
 
     def _api(self, service: Any, operation: str, request: Mapping[str, Any]) -> Any:
         run = next(one.run for one in service.OPERATIONS if one.name == operation)

@@ -6,9 +6,11 @@ at the start.
 
 from __future__ import annotations
 
+import dataclasses
 import heapq
 import logging
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -23,13 +25,13 @@ from ecsnet.model.tables import (
 )
 from ecsnet.services.call import Call
 from ecsnet.store.snapshot import Reader
-from ecsnet.store.store import Commit, Store, Transaction
+from ecsnet.store.store import Commit, Store
 
 Home = tuple[str, str]
 """(account, region)."""
 
-MakeCall = Callable[[Transaction, str, str, float], Call]
-"""(transaction, account, region, now in epoch seconds) → a call."""
+OpenCall = Callable[[], AbstractContextManager[Call]]
+"""Opens a store transaction and gives a call in it; account, region and time are filled in for each key."""
 
 _LOG = logging.getLogger(__name__)
 
@@ -51,13 +53,12 @@ class Controller:
 class Controllers:
     """Runs every controller on the keys that need it."""
 
-    def __init__(self, store: Store, make_call: MakeCall, controllers: Mapping[str, Controller] | None = None) -> None:
+    def __init__(self, store: Store, open_call: OpenCall, controllers: Mapping[str, Controller] | None = None) -> None:
         """Subscribes to the store and marks everything in it once.
 
         `controllers` maps the names of `marks` to controllers; by default all of them.
         """
-        self._store = store
-        self._make_call = make_call
+        self._open_call = open_call
         self._controllers = controllers if controllers is not None else CONTROLLERS
         self._dirty: dict[marks.Mark, None] = {}
         self._heap: list[tuple[float, marks.Mark]] = []
@@ -121,11 +122,15 @@ class Controllers:
 
     def _transaction(self, batch: list[marks.Mark], now: float) -> dict[marks.Mark, float | None]:
         due: dict[marks.Mark, float | None] = {}
-        with self._store.transaction() as tx:
+        with self._open_call() as blank:
             for mark in batch:
                 controller = self._controllers[mark[0]]
-                home = controller.home(tx, mark[1])
-                due[mark] = controller.step(self._make_call(tx, *home, now), mark[1]) if home is not None else None
+                home = controller.home(blank.tx, mark[1])
+                if home is None:
+                    due[mark] = None
+                    continue
+                call = dataclasses.replace(blank, account=home[0], region=home[1], now=now)
+                due[mark] = controller.step(call, mark[1])
         return due
 
     def _schedule(self, answers: Mapping[marks.Mark, float | None]) -> None:

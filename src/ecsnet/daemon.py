@@ -143,7 +143,7 @@ async def serve(home: Home, listener: socket.socket, speed: float) -> None:
     supervisor = Supervisor(World(home.path), home.path, feed.sync, receive)
 
     # ── loops that move states ───────────────────────────────────────────────────────────────────────────────────
-    controllers = Controllers(store, open_call, clock, settings)
+    controllers = Controllers(store, open_call)
     stacks = StackEngine(store=store, open_call=open_call, clock=clock, backing=backing, services=SERVICES)
     local = LocalPorts(home.path / "dial.sock")
     wake = asyncio.Event()

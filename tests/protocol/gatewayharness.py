@@ -17,7 +17,7 @@ from ecsnet.aws.ids import RandomIds
 from ecsnet.aws.server import make_server
 from ecsnet.model import ec2
 from ecsnet.model.base import scope
-from ecsnet.model.tables import GROUPS, GROUPS_BY_SCOPE, SCHEMA, SEEDED_ACCOUNTS
+from ecsnet.model.tables import GROUPS, GROUPS_BY_SCOPE, SEEDED_ACCOUNTS
 from ecsnet.services import sts
 from ecsnet.services.call import AwsError, Cached, Call, Operation, Reply, Request, Settings, read, write
 from ecsnet.store.store import Store

@@ -89,7 +89,7 @@ def content_length(head: Head) -> int | None:
 async def read_body(
     head: Head, receive: Receive, *, limit: int = OWN_BODY_LIMIT, seconds: float = BODY_TIMEOUT
 ) -> bytes:
-    """The whole body. Raises BodyError when it is too large (413) or too slow (408), DisconnectedError when it ends early.
+    """The whole body. Raises BodyError when it is too large (413) or too slow (408), DisconnectedError when it ends.
 
     A body that is somewhat too large is read and thrown away first: most clients look at the answer only after they
     have sent everything, and would report a broken connection instead of the reason.

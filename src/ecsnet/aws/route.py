@@ -28,7 +28,6 @@ from ecsnet.aws.parse.rest import RestRequest
 from ecsnet.aws.registry import OwnService, Registry
 from ecsnet.services.call import AwsError
 
-
 _CLASSIC_LOAD_BALANCING = "2012-06-01"
 """The API version of Classic Load Balancers, which share their signing name with Elastic Load Balancing v2."""
 

@@ -94,6 +94,22 @@ class TargetSeen(Message, frozen=True, kw_only=True, gc=False, tag=True):
     at: float
 
 
+class LogLine(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    at: float
+    """Epoch seconds."""
+    text: str
+
+
+class LogLines(Message, frozen=True, kw_only=True, gc=False, tag=True):
+    """Lines that a container wrote, for the log group that its awslogs driver names."""
+
+    account: str
+    region: str
+    group: str
+    stream: str
+    lines: tuple[LogLine, ...]
+
+
 class Answer(Message, frozen=True, kw_only=True, gc=False, tag=True):
     id: int
     ok: bool
@@ -102,4 +118,4 @@ class Answer(Message, frozen=True, kw_only=True, gc=False, tag=True):
 
 
 ToAgent = Sync | Delta | Ask
-ToControl = Hello | Applied | ContainerSeen | TargetSeen | Answer
+ToControl = Hello | Applied | ContainerSeen | TargetSeen | LogLines | Answer

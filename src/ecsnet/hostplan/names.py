@@ -5,6 +5,10 @@ from __future__ import annotations
 from ecsnet.hostplan.kernel import HostObject, namespace_key
 
 
+def view_key(name: str) -> str:
+    return f"dns-view:{name}"
+
+
 class DnsView(HostObject, frozen=True, kw_only=True, gc=False, tag=True):
     """A resolver listening on `addresses` (UDP and TCP, port 53) inside a namespace, answering from its zones.
 
@@ -20,7 +24,7 @@ class DnsView(HostObject, frozen=True, kw_only=True, gc=False, tag=True):
 
     @property
     def key(self) -> str:
-        return f"dns-view:{self.name}"
+        return view_key(self.name)
 
     @property
     def needs(self) -> tuple[str, ...]:
@@ -48,4 +52,4 @@ class DnsRecords(HostObject, frozen=True, kw_only=True, gc=False, tag=True):
 
     @property
     def needs(self) -> tuple[str, ...]:
-        return (f"dns-view:{self.view}",)
+        return (view_key(self.view),)

@@ -18,11 +18,10 @@ import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-import uvicorn
-
 from ecsnet.agent.world import World
 from ecsnet.aws.app import make_app
 from ecsnet.aws.ids import RandomIds
+from ecsnet.aws.server import make_server
 from ecsnet.compile.engine import Engine
 from ecsnet.compile.fragments import FRAGMENTS
 from ecsnet.control.feed import PlanFeed
@@ -50,7 +49,7 @@ from ecsnet.services.backing import Backing
 from ecsnet.services.call import Call, Operation, Settings
 from ecsnet.services.cloudformation.engine import StackEngine
 from ecsnet.services.ec2.ops import seed_account
-from ecsnet.store.store import Commit, Store
+from ecsnet.store.store import Commit, Store, Transaction
 
 LOG = logging.getLogger("ecsnet.control")
 
@@ -66,7 +65,7 @@ IN_FORCE_DEADLINE = 2.0
 """Seconds that a call waits for the data plane before it answers all the same; `status` shows the lag."""
 
 
-class AlreadyRunning(Exception):
+class AlreadyRunningError(Exception):
     """Another control process owns this state directory."""
 
 
@@ -77,7 +76,7 @@ def single_instance(home: Home, port: int) -> Iterator[None]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise AlreadyRunning(f"ecsnet already runs from {home.path}") from error
+            raise AlreadyRunningError(f"ecsnet already runs from {home.path}") from error
         lock.truncate(0)
         lock.write(f"{os.getpid()} {port}")
         lock.flush()
@@ -106,10 +105,13 @@ async def serve(home: Home, listener: socket.socket, speed: float) -> None:
     backing = Backing(home.path)
     loop = asyncio.get_running_loop()
 
+    def make_call(tx: Transaction, account: str, region: str, now: float) -> Call:
+        return Call(tx=tx, account=account, region=region, now=now, ids=ids, settings=settings)
+
     @contextlib.contextmanager
     def open_call(account: str = "", region: str = "") -> Iterator[Call]:
         with store.transaction() as tx:
-            yield Call(tx=tx, account=account, region=region, now=clock(), ids=ids, settings=settings)
+            yield make_call(tx, account, region, clock())
 
     # ── wishes: store → plan → agent ─────────────────────────────────────────────────────────────────────────────
     def send(delta: Delta) -> None:
@@ -120,6 +122,10 @@ async def serve(home: Home, listener: socket.socket, speed: float) -> None:
     feed = PlanFeed(Engine(FRAGMENTS), Planner(lower), send, observations.planned, speed)
     feed.start(store.snapshot)
     store.subscribe(feed.committed)
+
+    async def applied(revision: int) -> None:
+        if not await feed.in_force(revision, IN_FORCE_DEADLINE):
+            LOG.warning("revision %d is not in force after %.0f s", revision, IN_FORCE_DEADLINE)
 
     # ── facts: agent → store ─────────────────────────────────────────────────────────────────────────────────────
     greeting: list[Hello] = []
@@ -144,7 +150,15 @@ async def serve(home: Home, listener: socket.socket, speed: float) -> None:
 
     # ── loops that move states ───────────────────────────────────────────────────────────────────────────────────
     controllers = Controllers(store, open_call)
-    stacks = StackEngine(store=store, open_call=open_call, clock=clock, backing=backing, services=SERVICES)
+    stacks = StackEngine(
+        store=store,
+        open_call=open_call,
+        clock=clock,
+        backing=backing,
+        services=SERVICES,
+        speed=speed,
+        applied=applied,
+    )
     local = LocalPorts(home.path / "dial.sock")
     wake = asyncio.Event()
 
@@ -168,10 +182,6 @@ async def serve(home: Home, listener: socket.socket, speed: float) -> None:
                 await asyncio.wait_for(wake.wait(), timeout)
 
     # ── the API ──────────────────────────────────────────────────────────────────────────────────────────────────
-    async def applied(revision: int) -> None:
-        if not await feed.in_force(revision, IN_FORCE_DEADLINE):
-            LOG.warning("revision %d is not in force after %.0f s", revision, IN_FORCE_DEADLINE)
-
     async def reset() -> None:
         store.clear()
         await backing.reset()
@@ -197,10 +207,7 @@ async def serve(home: Home, listener: socket.socket, speed: float) -> None:
         applied=applied,
         routes=routes.table(),
     )
-    server = uvicorn.Server(
-        uvicorn.Config(app, lifespan="off", log_level="warning", access_log=False, http="httptools", loop="asyncio")
-    )
-    server.config.load()
+    server = make_server(app)
     async with asyncio.TaskGroup() as group:
         keepers = [
             group.create_task(supervisor.run()),
@@ -234,7 +241,7 @@ def main() -> None:
     try:
         with single_instance(home, listener.getsockname()[1]):
             asyncio.run(serve(home, listener, options.speed))
-    except AlreadyRunning as error:
+    except AlreadyRunningError as error:
         sys.exit(str(error))
 
 

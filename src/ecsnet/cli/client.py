@@ -14,6 +14,7 @@ from ecsnet.home import Home, default_home
 
 REGION = "us-east-1"
 ACCOUNT = "123456789012"
+_TIMEOUT = 30.0
 
 
 def running(home: Home) -> tuple[int, int] | None:
@@ -43,10 +44,10 @@ def endpoint() -> str:
     return f"http://127.0.0.1:{require_port()}"
 
 
-def fetch(method: str, path: str, *, timeout: float = 30.0, **query: str) -> Any:
+def fetch(method: str, path: str, **query: str) -> Any:
     """Call control's own interface and decode its JSON. Raises CliError with the server's sentence."""
     port = require_port()
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=_TIMEOUT)
     target = path + ("?" + urllib.parse.urlencode(query) if query else "")
     try:
         connection.request(method, target)
@@ -60,7 +61,7 @@ def fetch(method: str, path: str, *, timeout: float = 30.0, **query: str) -> Any
         ) from error
     finally:
         connection.close()
-    decoded = json.loads(body) if body else None
+    decoded: dict[str, Any] = json.loads(body)
     if response.status == 404:
         raise CliError(decoded["error"], hint=decoded.get("hint", ""), code=Exit.NOT_FOUND)
     if response.status >= 400:

@@ -1,4 +1,4 @@
-"""How the command line says that something went wrong: one clear line, a hint, and an exit code that means something."""
+"""How the command line says what went wrong: one clear line, a hint, and an exit code that means something."""
 
 from __future__ import annotations
 

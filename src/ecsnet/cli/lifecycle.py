@@ -13,7 +13,7 @@ from typing import Annotated, Any
 
 import typer
 
-from ecsnet.agent.world import World, preflight
+from ecsnet.agent.world import World, WorldError
 from ecsnet.cli.client import ACCOUNT, REGION, fetch, require_port, running
 from ecsnet.cli.errors import CliError, Exit
 from ecsnet.cli.show import JsonOption, console, print_json
@@ -30,10 +30,11 @@ def start(home: Home, *, port: int, speed: float) -> int:
     found = running(home)
     if found is not None:
         return found[1]
-    problems = preflight()
-    if problems:
-        raise CliError("this machine cannot run real networks:\n  " + "\n  ".join(problems), code=Exit.CANNOT_ENFORCE)
     home.ensure()
+    try:
+        World(home.path).start()
+    except WorldError as error:
+        raise CliError(f"this machine cannot run real networks: {error}", code=Exit.CANNOT_ENFORCE) from error
     command = [sys.executable, "-m", "ecsnet.daemon", "--home", str(home.path), "--port", str(port)]
     command += ["--speed", str(speed)]
     with home.control_log.open("ab") as log:

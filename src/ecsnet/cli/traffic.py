@@ -1,4 +1,4 @@
-"""`ecsnet curl`, `exec`, `logs` and `nft`: send a packet, stand inside a task, read what it says and what filters it."""
+"""`ecsnet curl`, `exec`, `logs` and `nft`: send a packet, stand inside a task, read its output and its filter."""
 
 from __future__ import annotations
 

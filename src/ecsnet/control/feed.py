@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from typing import cast
 
 from ecsnet.compile.engine import Engine
 from ecsnet.fabric.kernel.plan import Planner
 from ecsnet.hostplan.kernel import HostObject
 from ecsnet.hostplan.messages import Applied, Delta, Sync
+from ecsnet.hostplan.plan import HostObjectUnion
 from ecsnet.store.snapshot import Snapshot
 from ecsnet.store.store import Commit
 
@@ -57,12 +59,14 @@ class PlanFeed:
             return
         self.planned = self.revision
         self._planned(self.revision, put, remove)
-        self._send(Delta(revision=self.revision, put=put, remove=remove))
+        self._send(Delta(revision=self.revision, put=cast("tuple[HostObjectUnion, ...]", put), remove=remove))
 
     def sync(self) -> Sync:
         """The whole plan, for an agent that has just connected."""
         self.applied = 0
-        return Sync(revision=self.revision, speed=self._speed, objects=self._planner.all())
+        return Sync(
+            revision=self.revision, speed=self._speed, objects=cast("tuple[HostObjectUnion, ...]", self._planner.all())
+        )
 
     def acknowledge(self, message: Applied) -> None:
         """The agent has attempted everything up to a revision."""

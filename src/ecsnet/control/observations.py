@@ -25,11 +25,8 @@ from ecsnet.model.tables import (
 )
 from ecsnet.services.call import Call
 
-OpenCall = Callable[[], AbstractContextManager[Call]]
-"""Opens a store transaction and gives a call in it."""
-
-PublisherOf = Callable[[str], tuple[str, str] | None]
-"""Which owner a host object key publishes: ("interface", ENI id) or ("load_balancer", ARN)."""
+OpenCall = Callable[[str, str], AbstractContextManager[Call]]
+"""(account, region) → a call in a store transaction of its own."""
 
 
 class Observations:
@@ -64,7 +61,7 @@ class Observations:
         ]
         if not complete:
             return
-        with self._open() as call:
+        with self._open("", "") as call:
             for kind, owner in complete:
                 del self._awaited[(kind, owner)]
                 if kind == "interface" and call.tx.get(INTERFACES, owner) is not None:
@@ -77,7 +74,7 @@ class Observations:
     def container(self, message: ContainerSeen) -> None:
         """A container's process was seen. Messages about tasks that are gone are dropped."""
         task, _, container = message.key.removeprefix("workload:").rpartition("/")
-        with self._open() as call:
+        with self._open("", "") as call:
             if call.tx.get(TASKS, task) is None:
                 return
             call.tx.put(
@@ -96,7 +93,7 @@ class Observations:
 
     def target(self, message: TargetSeen) -> None:
         """A load balancer's probe of a target changed its result."""
-        with self._open() as call:
+        with self._open("", "") as call:
             target_health.record(
                 call,
                 message.group,

@@ -18,7 +18,7 @@ from ecsnet.control.local import LocalPorts
 from ecsnet.control.supervisor import Supervisor
 from ecsnet.fabric.kernel.naming import router_namespace
 from ecsnet.hostplan.messages import Hello
-from ecsnet.model.tables import INTERFACES, LOAD_BALANCERS, SERVICES, TASKS, TASKS_BY_STATUS, VPCS
+from ecsnet.model.tables import INTERFACES, LOAD_BALANCERS, SERVICES, TASKS_BY_STATUS, VPCS
 from ecsnet.store.store import Store
 
 Answer = tuple[int, Any]
@@ -31,7 +31,7 @@ Handler = Callable[[str, Query], Awaitable[Answer]]
 _COUNTED_DROP = re.compile(r'counter packets (\d+) bytes \d+ drop(?: comment "([^"]+)")?')
 
 
-class Refused(Exception):
+class RefusedError(Exception):
     """The request cannot be carried out; the text is one sentence."""
 
     def __init__(self, status: int, message: str, hint: str = "") -> None:
@@ -141,14 +141,14 @@ class Routes:
 
     async def stand_in(self, method: str, query: Query) -> Answer:
         if method != "POST":
-            raise Refused(405, "use POST")
+            raise RefusedError(405, "use POST")
         task = views.find_task(self._store.snapshot, query.get("task", ""))
         container = query.get("container") or task["containers"][0]["name"]
         chosen = next((item for item in task["containers"] if item["name"] == container), None)
         if chosen is None:
-            raise Refused(404, f"task {task['id']} has no container {container}.")
+            raise RefusedError(404, f"task {task['id']} has no container {container}.")
         if chosen["runtime"] != "stand-in":
-            raise Refused(409, f"{container} is not a stand-in but runs under {chosen['runtime']}.")
+            raise RefusedError(409, f"{container} is not a stand-in but runs under {chosen['runtime']}.")
         key = f"workload:{task['arn']}/{container}"
         if "exit" in query:
             await self._ask("standin.exit", {"key": key, "code": int(query["exit"])})
@@ -158,14 +158,14 @@ class Routes:
 
     async def reset(self, method: str, query: Query) -> Answer:
         if method != "POST":
-            raise Refused(405, "use POST")
+            raise RefusedError(405, "use POST")
         await self._reset()
         return 200, {}
 
     async def _ask(self, topic: str, argument: Mapping[str, Any]) -> dict[str, Any]:
         link = self._supervisor.link
         if link is None:
-            raise Refused(503, "the agent is not connected.", "See: ecsnet status")
+            raise RefusedError(503, "the agent is not connected.", "See: ecsnet status")
         answer: dict[str, Any] = json.loads(await link.ask(topic, json.dumps(argument).encode()))
         return answer
 
@@ -175,9 +175,9 @@ def _json(handler: Handler) -> Route:
         query = dict(parse_qsl(request.head.query.decode(errors="replace")))
         try:
             status, value = await handler(request.head.method, query)
-        except views.NotFound as error:
+        except views.NotFoundError as error:
             status, value = 404, {"error": str(error), "hint": error.hint}
-        except Refused as error:
+        except RefusedError as error:
             status, value = error.status, {"error": str(error), "hint": error.hint}
         except AskFailed as error:
             status, value = 502, {"error": str(error), "hint": "See: ecsnet status"}

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -33,7 +31,6 @@ class Supervisor:
         self._state = state
         self._sync = sync
         self._receive = receive
-        self._process: subprocess.Popen[bytes] | None = None
         self.link: AgentLink | None = None
         """The connection, while there is one."""
 
@@ -52,18 +49,10 @@ class Supervisor:
             try:
                 return await AgentLink.connect(self._state / "agent.sock", self._receive)
             except (FileNotFoundError, ConnectionError):
-                self._ensure_agent()
+                await asyncio.to_thread(self._start_agent)
                 await asyncio.sleep(RETRY)
 
-    def _ensure_agent(self) -> None:
-        """Start the world and the agent where they are not there; two agents cannot live in one state directory."""
-        if self._process is not None and self._process.poll() is None:
-            return
+    def _start_agent(self) -> None:
+        """Start the world if it is gone, and an agent in it; a second agent sees the first's lock and ends."""
         self._world.start()
-        command = self._world.enter_command(
-            [sys.executable, "-m", "ecsnet.agent.main", "--state", str(self._state)],
-        )
-        with (self._state / "agent.log").open("ab") as log:
-            self._process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, cwd="/"
-            )
+        self._world.start_agent()

@@ -10,12 +10,15 @@ from ecsnet.model.base import Tags
 from ecsnet.model.ec2 import NetworkInterface, Subnet, Vpc
 from ecsnet.model.ecs import Service, Task
 from ecsnet.model.tables import (
+    ASSOCIATIONS_BY_SUBNET,
     INTERFACES,
     INTERFACES_BY_SUBNET,
     INTERNET_GATEWAYS_BY_VPC,
     LOAD_BALANCERS,
+    MAIN_ASSOCIATION_BY_VPC,
     NAT_GATEWAYS_BY_VPC,
     OBSERVED_INTERFACES,
+    ROUTE_TABLES,
     SERVICES,
     SUBNETS_BY_VPC,
     TARGET_HEALTH,
@@ -25,13 +28,12 @@ from ecsnet.model.tables import (
     target_key,
 )
 from ecsnet.services.ec2.ops import public_ip_of
-from ecsnet.services.ec2.routing import subnet_is_public
 from ecsnet.store.snapshot import Snapshot
 
 Json = dict[str, Any]
 
 
-class NotFound(Exception):
+class NotFoundError(Exception):
     """Nothing, or more than one thing, has that name; `hint` says what there is."""
 
     def __init__(self, message: str, hint: str = "") -> None:
@@ -93,7 +95,7 @@ def _health(snapshot: Snapshot, service: Service | None, row: Task) -> str | Non
 def find_task(snapshot: Snapshot, name: str) -> Json:
     """One live task by id (or its beginning), ARN or service name, with the place where its packets start.
 
-    Raises NotFound.
+    Raises NotFoundError.
     """
     live = [row for row in snapshot.rows(TASKS) if row.last_status.value != "STOPPED"]
     fits = [row for row in live if row.arn == name or row.id.startswith(name)]
@@ -101,13 +103,13 @@ def find_task(snapshot: Snapshot, name: str) -> Json:
         fits = [row for row in live if row.group == f"service:{name}" or _service_name(snapshot, row) == name][:1]
     if not fits:
         known = ", ".join(sorted({_service_name(snapshot, row) or row.id[:12] for row in live})) or "none"
-        raise NotFound(f"no running task or service is called {name}.", f"There are: {known}")
+        raise NotFoundError(f"no running task or service is called {name}.", f"There are: {known}")
     if len(fits) > 1:
-        raise NotFound(f"{len(fits)} tasks begin with {name}.", "Give more digits: ecsnet ps")
+        raise NotFoundError(f"{len(fits)} tasks begin with {name}.", "Give more digits: ecsnet ps")
     row = fits[0]
     interface = snapshot.get(INTERFACES, row.interface) if row.interface else None
     if interface is None:
-        raise NotFound(f"task {row.id} has no network interface yet.", "See: ecsnet ps")
+        raise NotFoundError(f"task {row.id} has no network interface yet.", "See: ecsnet ps")
     vpc = snapshot.get(VPCS, interface.vpc)
     resolver = _resolver(vpc) if vpc else "169.254.169.253"
     return {**task(snapshot, row), "netns": task_namespace(row.id), "nameserver": resolver}
@@ -123,13 +125,13 @@ def _resolver(vpc: Vpc) -> str:
 
 
 def router_of(snapshot: Snapshot, name: str) -> str:
-    """The router namespace of a VPC given by id or Name tag. Raises NotFound."""
+    """The router namespace of a VPC given by id or Name tag. Raises NotFoundError."""
     fits = [vpc for vpc in snapshot.rows(VPCS) if vpc.id == name or _name(vpc.tags) == name]
     if not fits:
         known = ", ".join(f"{vpc.id} {_name(vpc.tags)}".strip() for vpc in snapshot.rows(VPCS))
-        raise NotFound(f"there is no VPC {name}.", f"There are: {known}")
+        raise NotFoundError(f"there is no VPC {name}.", f"There are: {known}")
     if len(fits) > 1:
-        raise NotFound(f"{len(fits)} VPCs are called {name}.", "Give the id: ecsnet map")
+        raise NotFoundError(f"{len(fits)} VPCs are called {name}.", "Give the id: ecsnet map")
     return router_namespace(fits[0].id)
 
 
@@ -165,9 +167,19 @@ def _subnet(snapshot: Snapshot, subnet: Subnet) -> Json:
         "name": _name(subnet.tags),
         "cidr": str(subnet.cidr),
         "az": subnet.az,
-        "kind": "public" if subnet_is_public(snapshot, subnet) else "private",
+        "kind": "public" if _is_public(snapshot, subnet) else "private",
         "interfaces": [_interface(snapshot, interface) for interface in interfaces],
     }
+
+
+def _is_public(snapshot: Snapshot, subnet: Subnet) -> bool:
+    """Whether the subnet's route table leads to an internet gateway; AWS has no other flag for it."""
+    associations = [
+        *snapshot.find(ASSOCIATIONS_BY_SUBNET, subnet.id),
+        *snapshot.find(MAIN_ASSOCIATION_BY_VPC, subnet.vpc),
+    ]
+    table = snapshot.get(ROUTE_TABLES, associations[0].route_table) if associations else None
+    return table is not None and any(route.target.kind == "igw" for route in table.routes)
 
 
 def _interface(snapshot: Snapshot, interface: NetworkInterface) -> Json:

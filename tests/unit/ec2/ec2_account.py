@@ -8,12 +8,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import botocore.session
 import pytest
 
 from ecsnet.services.call import AwsError, Cached, Call, Settings
 from ecsnet.services.ec2 import OPERATIONS
 from ecsnet.store.store import Store
 
+MODEL = botocore.session.get_session().get_service_model("ec2")
 RUN = {operation.name: operation.run for operation in OPERATIONS}
 
 
@@ -46,6 +48,32 @@ def plain(value: Any) -> Any:
     return value
 
 
+def fits(value: Any, shape: Any, where: str) -> None:
+    """Fail unless the value has the members and types that the API model gives to the shape."""
+    match shape.type_name if shape is not None else "structure":
+        case "structure":
+            members = shape.members if shape is not None else {}
+            unknown = set(value) - set(members)
+            assert not unknown, f"{where} has no member {unknown}"
+            for name, item in value.items():
+                assert item is not None, f"{where}.{name} is None"
+                fits(item, members[name], f"{where}.{name}")
+        case "list":
+            for item in value:
+                fits(item, shape.member, f"{where}[]")
+        case "string":
+            assert isinstance(value, str), where
+        case "integer" | "long":
+            assert isinstance(value, int), where
+            assert not isinstance(value, bool), where
+        case "boolean":
+            assert isinstance(value, bool), where
+        case "timestamp":
+            assert isinstance(value, float), where
+        case other:
+            pytest.fail(f"{where} is of type {other}")
+
+
 @dataclass
 class Ec2:
     """One account in one region. `ec2("CreateVpc", CidrBlock="10.0.0.0/16")` is one API call."""
@@ -68,8 +96,12 @@ class Ec2:
         )
 
     def __call__(self, operation: str, **request: Any) -> Any:
+        model = MODEL.operation_model(operation)
+        fits(request, model.input_shape, f"{operation} request")
         with self.store.transaction() as tx:
-            return plain(RUN[operation](self.call(tx), request))
+            reply = plain(RUN[operation](self.call(tx), request))
+        fits(reply, model.output_shape, operation)
+        return reply
 
     def verb(self, verb: Any, *arguments: Any, **named: Any) -> Any:
         """Call one of `ops`' verbs in a transaction of its own."""

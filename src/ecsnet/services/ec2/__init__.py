@@ -9,14 +9,20 @@ from __future__ import annotations
 
 from ecsnet.services.call import Operation
 from ecsnet.services.ec2 import (
+    absent,
+    account,
     address,
+    availability_zone,
+    dhcp_options,
     internet_gateway,
     nat_gateway,
+    network_acl,
     network_interface,
     route_table,
     security_group,
     security_group_rule,
     subnet,
+    tags,
     vpc,
 )
 
@@ -30,4 +36,10 @@ OPERATIONS: tuple[Operation, ...] = (
     *security_group.OPERATIONS,
     *security_group_rule.OPERATIONS,
     *network_interface.OPERATIONS,
+    *network_acl.OPERATIONS,
+    *dhcp_options.OPERATIONS,
+    *tags.OPERATIONS,
+    *availability_zone.OPERATIONS,
+    *account.OPERATIONS,
+    *absent.OPERATIONS,
 )

@@ -27,6 +27,7 @@ from ecsnet.services.ec2.nat_gateways import (
     make_nat_available,
 )
 from ecsnet.services.ec2.security_groups import default_group
+from ecsnet.services.ec2.tags import set_tags
 
 __all__ = [
     "allocate_interface",
@@ -45,5 +46,6 @@ __all__ = [
     "public_ip_of",
     "release_interface",
     "seed_account",
+    "set_tags",
     "validate_subnets_and_groups",
 ]

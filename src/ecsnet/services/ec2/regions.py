@@ -5,20 +5,17 @@ AWS maps zone names to zone ids per account; here every account has the mapping 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from ecsnet.model.base import Record
 from ecsnet.services.call import AwsError
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Zone:
+class Zone(Record, frozen=True, kw_only=True, gc=False):
     name: str
     id: str
     region: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RegionInfo:
+class RegionInfo(Record, frozen=True, kw_only=True, gc=False):
     name: str
     opt_in: bool
     zones: tuple[Zone, ...]
@@ -27,6 +24,11 @@ class RegionInfo:
     def endpoint(self) -> str:
         suffix = "amazonaws.com.cn" if self.name.startswith("cn-") else "amazonaws.com"
         return f"ec2.{self.name}.{suffix}"
+
+    @property
+    def opt_in_status(self) -> str:
+        """Every region can be used here, so those that AWS lets one opt into count as opted in."""
+        return "opted-in" if self.opt_in else "opt-in-not-required"
 
 
 # Region, prefix of its zone ids, zone letters with the number of each zone id, whether it must be opted into.

@@ -266,7 +266,7 @@ def describe_security_group_rules(call: Call, request: Request) -> Reply:
     tests = _FILTERS.parse(request)
     rows: Sequence[ec2.SecurityGroupRule]
     if request.get("SecurityGroupRuleIds"):
-        rows = [_visible(call, key) for key in request["SecurityGroupRuleIds"]]
+        rows = [visible_rule(call, key) for key in request["SecurityGroupRuleIds"]]
     else:
         indexed = _FILTERS.candidates(call, tests, GROUP_RULES)
         if indexed is None:
@@ -277,7 +277,8 @@ def describe_security_group_rules(call: Call, request: Request) -> Reply:
     return drop_empty({"SecurityGroupRules": [_cached(call, chosen[key]) for key in keys], "NextToken": token})
 
 
-def _visible(call: Call, key: str) -> ec2.SecurityGroupRule:
+def visible_rule(call: Call, key: str) -> ec2.SecurityGroupRule:
+    """The rule of a group of this account and region. Raises InvalidSecurityGroupRuleId.NotFound."""
     rule = call.tx.get(GROUP_RULES, key)
     if rule is None or _group_of(call, rule) is None:
         raise _unknown(key)

@@ -38,13 +38,17 @@ class _State(enum.Enum):
 class _Node:
     """One fragment on one row, or one query on one key: its value and what it depends on."""
 
-    __slots__ = ("asked", "name", "readers", "reads", "run", "state", "value")
+    __slots__ = ("asked", "changed", "checked", "name", "readers", "reads", "run", "state", "value")
 
     def __init__(self, name: tuple[str, str], run: Callable[[View], Any]) -> None:
         self.name = name
         self.run = run
         self.value: Any = None
         self.state = _State.STALE
+        self.changed = 0
+        """The tick at which the value last became another one."""
+        self.checked = 0
+        """The tick at which the value was last known to be right."""
         self.reads: set[_Input] = set()
         self.asked: dict[_Node, None] = {}
         """Queries in the order in which they were asked: later ones may depend on earlier answers."""
@@ -73,6 +77,7 @@ class Engine:
         self._count: dict[LogicalObject, int] = {}
         self._present_before: dict[LogicalObject, bool] = {}
         self._abandoned: set[_Node] = set()
+        self._tick = 0
         self._snapshot: Snapshot | None = None
         self.runs = 0
         """How many fragments and queries have run so far: the measure of work."""
@@ -161,6 +166,7 @@ class Engine:
 
     def _settle(self, snapshot: Snapshot, touched: Iterable[_Node]) -> Delta:
         self._snapshot = snapshot
+        self._tick += 1
         for node in touched:
             before = node.value
             self._refresh(node, snapshot)
@@ -181,14 +187,14 @@ class Engine:
         """Bring a node up to date. Its value stays the very same object when it is equal to the old one."""
         if node.state is _State.SUSPECT:
             for query in list(node.asked):
-                before = query.value
                 self._refresh(query, snapshot)
-                if query.value is not before:
+                if query.changed > node.checked:  # maybe long ago in this tick, on behalf of another reader
                     node.state = _State.STALE
                     break
         if node.state is _State.STALE:
             self._run(node, snapshot)
         node.state = _State.CLEAN
+        node.checked = self._tick
 
     def _run(self, node: _Node, snapshot: Snapshot) -> None:
         self.runs += 1
@@ -197,6 +203,7 @@ class Engine:
         value = node.run(_Recorder(self, snapshot, node))
         if value != node.value:
             node.value = value
+            node.changed = self._tick
         for source in old_reads - node.reads:
             self._unread(source, node)
         for source in node.reads - old_reads:

@@ -17,22 +17,22 @@ from ecsnet.model.tables import (
     LOAD_BALANCERS,
     NAT_GATEWAYS,
     RULES_BY_GROUP,
+    SUBNETS,
     TASKS,
     VPCS,
 )
 
 
 class Place(Record, frozen=True, kw_only=True, gc=False):
-    """Whose network stack holds an interface, and as which of its interfaces."""
+    """Where an interface is: in which segment, whose network stack holds it, and as which of its interfaces."""
 
     kind: Literal["task", "balancer", "nat"]
     host: str
     index: int
-
-
-def has_router(view: View, vpc: str) -> bool:
-    """A VPC's router exists while the VPC has an interface: a default VPC that nobody uses costs nothing."""
-    return view.exists(INTERFACES_BY_VPC, vpc)
+    number: int
+    """The segment's number."""
+    network: IPv4Network
+    """The segment's network."""
 
 
 def networks(view: View, vpc: str) -> tuple[IpNetwork, ...]:
@@ -51,9 +51,14 @@ def ipv4_networks(view: View, vpc: str) -> tuple[IPv4Network, ...]:
     return tuple(network for network in networks(view, vpc) if isinstance(network, IPv4Network))
 
 
+def has_router(view: View, vpc: str) -> bool:
+    """A VPC's router exists while the VPC has an interface: a default VPC that nobody uses costs nothing."""
+    return bool(ipv4_networks(view, vpc)) and view.exists(INTERFACES_BY_VPC, vpc)
+
+
 def gateway_of(view: View, vpc: str) -> str | None:
-    """The internet gateway that is attached to a VPC; AWS allows one (EC2 API, AttachInternetGateway)."""
-    return min(view.keys(INTERNET_GATEWAYS_BY_VPC, vpc), default=None)
+    """The internet gateway of a VPC with a router; AWS allows one per VPC (EC2 API, AttachInternetGateway)."""
+    return min(view.keys(INTERNET_GATEWAYS_BY_VPC, vpc), default=None) if has_router(view, vpc) else None
 
 
 def nat_holds_interface(nat: NatGateway) -> bool:
@@ -67,23 +72,31 @@ def _task_interface(task: Task) -> str | None:
 
 def _find_place(view: View, interface: str) -> Place | None:
     row = view.get(INTERFACES, interface)
-    if row is None or row.attachment is None:
+    if row is None or row.attachment is None or not has_router(view, row.vpc):
         return None
+    subnet = view.project("place", lambda subnet: (subnet.vpc, subnet.ordinal, subnet.cidr), SUBNETS, row.subnet)
+    if subnet is None:
+        return None
+    vpc, number, network = subnet
+    if vpc != row.vpc or network is None:
+        return None  # an IPv6-only subnet has no IPv4 gateway to route through
     owner = row.attachment.owner
     match row.attachment.owner_kind:
         case "task":
             held = view.project("held_interface", _task_interface, TASKS, owner)
-            return Place(kind="task", host=owner, index=0) if held == interface else None
+            return (
+                Place(kind="task", host=owner, index=0, number=number, network=network) if held == interface else None
+            )
         case "nat":
             held = view.project(
                 "held_interface", lambda n: n.interface if nat_holds_interface(n) else None, NAT_GATEWAYS, owner
             )
-            return Place(kind="nat", host=owner, index=0) if held == interface else None
+            return Place(kind="nat", host=owner, index=0, number=number, network=network) if held == interface else None
         case "load_balancer":
             nodes = view.project("interfaces", lambda b: tuple(n.interface for n in b.nodes), LOAD_BALANCERS, owner)
             if nodes is None or interface not in nodes:
                 return None
-            return Place(kind="balancer", host=owner, index=nodes.index(interface))
+            return Place(kind="balancer", host=owner, index=nodes.index(interface), number=number, network=network)
         case "instance":
             return None  # container instances have no network stack of their own yet, so nothing holds the interface
 

@@ -17,9 +17,7 @@ INTERNET_CLIENT = IPv4Address("198.19.255.254")
 def gateway(view: View, key: str) -> Iterator[Gateway]:
     """An internet gateway that is attached to a VPC with a router."""
     row = view.get(INTERNET_GATEWAYS, key)
-    if row is None or row.vpc is None or not facts.has_router(view, row.vpc):
-        return
-    if facts.gateway_of(view, row.vpc) == row.id:
+    if row is not None and row.vpc is not None and facts.gateway_of(view, row.vpc) == row.id:
         yield Gateway(router=row.vpc, id=row.id, networks=facts.ipv4_networks(view, row.vpc))
 
 

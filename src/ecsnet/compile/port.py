@@ -10,7 +10,7 @@ from ecsnet.logical.base import LogicalObject
 from ecsnet.logical.network import Host, IpAddress, Member, OpenFlow, Port
 from ecsnet.model.ec2 import NetworkInterface
 from ecsnet.model.ecs import holds_interface
-from ecsnet.model.tables import GROUPS, INTERFACES, LOAD_BALANCERS, SUBNETS, TASKS
+from ecsnet.model.tables import GROUPS, INTERFACES, LOAD_BALANCERS, TASKS
 
 
 def port(view: View, key: str) -> Iterator[LogicalObject]:
@@ -22,12 +22,6 @@ def port(view: View, key: str) -> Iterator[LogicalObject]:
     place = view.ask(facts.PLACE, key)
     if row is None or place is None:
         return
-    subnet = view.project("place", lambda subnet: (subnet.ordinal, subnet.cidr), SUBNETS, row.subnet)
-    if subnet is None:
-        return
-    number, network = subnet
-    if network is None:
-        return  # an IPv6-only subnet has no IPv4 gateway to route through
     groups = tuple(sorted(group for group in row.groups if _vpc_of(view, group) == row.vpc))
     flows = {flow for group in groups for flow in view.ask(facts.OPEN_FLOWS, group)}
     addresses: tuple[IpAddress, ...] = (row.private_ip, *row.secondary_ips, *row.ipv6_ips)
@@ -35,11 +29,11 @@ def port(view: View, key: str) -> Iterator[LogicalObject]:
         router=row.vpc,
         id=row.id,
         segment=row.subnet,
-        segment_number=number,
+        segment_number=place.number,
         mac=row.mac,
         addresses=addresses,
-        network=network,
-        gateway=network.network_address + 1,
+        network=place.network,
+        gateway=place.network.network_address + 1,
         host=place.host,
         host_kind=place.kind,
         index=place.index,

@@ -16,7 +16,7 @@ def router(view: View, vpc: str) -> Iterator[Router]:
     Source: VPC user guide, "Amazon DNS server" (base of the VPC network range plus two).
     """
     blocks = facts.ipv4_networks(view, vpc)
-    if blocks and facts.has_router(view, vpc):
+    if facts.has_router(view, vpc):
         yield Router(id=vpc, networks=facts.networks(view, vpc), resolver=blocks[0].network_address + 2)
 
 

@@ -48,7 +48,8 @@ def _route_table(view: View, subnet: Subnet) -> int | None:
 def _acl(view: View, subnet: Subnet) -> str | None:
     """The associated ACL, or the VPC's default one: every subnet has exactly one."""
     for association in view.find(ACL_ASSOCIATIONS_BY_SUBNET, subnet.id):
-        return view.project("id", lambda acl: acl.id, ACLS, association.acl)
+        own = view.project("vpc", lambda acl: acl.vpc, ACLS, association.acl) == subnet.vpc
+        return association.acl if own else None
     for acl in sorted(view.keys(ACLS_BY_VPC, subnet.vpc)):
         if view.project("is_default", lambda acl: acl.is_default, ACLS, acl):
             return acl

@@ -1,0 +1,270 @@
+"""After every commit the incremental result equals the full one, and the plan equals a plan made from nothing."""
+
+from __future__ import annotations
+
+import msgspec
+import rows
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+
+from ecsnet.compile.engine import Engine
+from ecsnet.compile.fragments import FRAGMENTS
+from ecsnet.fabric.kernel.plan import Planner
+from ecsnet.hostplan.kernel import HostObject
+from ecsnet.logical.base import Delta
+from ecsnet.model import ecs
+from ecsnet.model import tables as t
+from ecsnet.model.tables import SCHEMA
+from ecsnet.store.store import Commit, Store
+
+SMALL = st.integers(min_value=1, max_value=3)
+VPCS = st.sampled_from([rows.identifier("vpc", 1), rows.identifier("vpc", 2)])
+ANY_GROUPS = st.lists(SMALL, max_size=3, unique=True).map(tuple)
+CIDRS = st.sampled_from(["0.0.0.0/0", "10.0.0.0/16", "10.0.1.5/32", "::/0"])
+
+
+class Network(RuleBasedStateMachine):
+    """Writes and deletes rows at random, also in states that the services would never leave behind."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.store = Store(None, SCHEMA)
+        self.engine = Engine(FRAGMENTS)
+        self.planner = Planner()
+        self.host: dict[str, HostObject] = {}
+        self._follow(self.engine.start(self.store.snapshot))
+        self.store.subscribe(self._committed)
+
+    def _committed(self, commit: Commit) -> None:
+        self._follow(self.engine.apply(commit))
+
+    def _follow(self, delta: Delta) -> None:
+        put, remove = self.planner.apply(delta)
+        for key in remove:
+            del self.host[key]
+        for item in put:
+            assert self.host.get(item.key) != item, "an unchanged object was put again"
+            self.host[item.key] = item
+
+    @initialize(seeded=st.booleans())
+    def seed(self, seeded: bool) -> None:
+        if seeded:
+            with self.store.transaction() as tx:
+                rows.put_storefront(tx)
+
+    # ── structure ────────────────────────────────────────────────────────────────────────────────────────────────
+
+    @rule(number=st.integers(1, 2), cidr=st.sampled_from(["10.0.0.0/16", "10.0.0.0/20"]), there=st.booleans())
+    def vpc(self, number: int, cidr: str, there: bool) -> None:
+        with self.store.transaction() as tx:
+            if there:
+                tx.put(t.VPCS, rows.vpc(number, cidr))
+            else:
+                tx.delete(t.VPCS, rows.identifier("vpc", number))
+
+    @rule(number=SMALL, vpc=VPCS, there=st.booleans())
+    def subnet(self, number: int, vpc: str, there: bool) -> None:
+        with self.store.transaction() as tx:
+            if there:
+                tx.put(t.SUBNETS, rows.subnet(number, f"10.0.{number}.0/24", vpc))
+            else:
+                tx.delete(t.SUBNETS, rows.identifier("subnet", number))
+
+    @rule(number=SMALL, vpc=VPCS, kind=st.sampled_from(["igw", "nat", "eni", "pcx"]), index=SMALL, there=st.booleans())
+    def route_table(self, number: int, vpc: str, kind: str, index: int, there: bool) -> None:
+        with self.store.transaction() as tx:
+            if there:
+                route = rows.route("0.0.0.0/0", kind, rows.identifier(kind, index))
+                tx.put(t.ROUTE_TABLES, rows.route_table(number, route, vpc=vpc))
+            else:
+                tx.delete(t.ROUTE_TABLES, rows.identifier("rtb", number))
+
+    @rule(number=SMALL, table=SMALL, subnet=st.none() | SMALL, vpc=VPCS, there=st.booleans())
+    def association(self, number: int, table: int, subnet: int | None, vpc: str, there: bool) -> None:
+        with self.store.transaction() as tx:
+            if there:
+                association = rows.association(number, table, subnet, vpc, main=subnet is None)
+                tx.put(t.ROUTE_TABLE_ASSOCIATIONS, association)
+            else:
+                tx.delete(t.ROUTE_TABLE_ASSOCIATIONS, rows.identifier("rtbassoc", number))
+
+    @rule(number=st.integers(1, 2), vpc=st.none() | VPCS, there=st.booleans())
+    def internet_gateway(self, number: int, vpc: str | None, there: bool) -> None:
+        with self.store.transaction() as tx:
+            if there:
+                tx.put(t.INTERNET_GATEWAYS, rows.internet_gateway(number, vpc))
+            else:
+                tx.delete(t.INTERNET_GATEWAYS, rows.identifier("igw", number))
+
+    # ── filters ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+    @rule(number=SMALL, vpc=VPCS, there=st.booleans())
+    def group(self, number: int, vpc: str, there: bool) -> None:
+        with self.store.transaction() as tx:
+            if there:
+                tx.put(t.GROUPS, rows.group(number, vpc))
+            else:
+                tx.delete(t.GROUPS, rows.identifier("sg", number))
+
+    @rule(
+        number=st.integers(1, 5),
+        group=SMALL,
+        egress=st.booleans(),
+        protocol=st.sampled_from(["-1", "tcp", "udp", "icmp", "icmpv6", "50"]),
+        ports=st.sampled_from([(-1, -1), (0, 65535), (80, 80), (80, 90)]),
+        peer=SMALL | CIDRS,
+        there=st.booleans(),
+    )
+    def group_rule(
+        self,
+        number: int,
+        group: int,
+        egress: bool,
+        protocol: str,
+        ports: tuple[int, int],
+        peer: int | str,
+        there: bool,
+    ) -> None:
+        if protocol in ("icmp", "icmpv6"):
+            ports = (-1, -1) if ports[0] == -1 else (8, 0)
+        with self.store.transaction() as tx:
+            if there:
+                cidr, peer_group = (peer, None) if isinstance(peer, str) else (None, peer)
+                tx.put(
+                    t.GROUP_RULES,
+                    rows.rule(number, group, egress=egress, protocol=protocol, ports=ports, cidr=cidr, peer=peer_group),
+                )
+            else:
+                tx.delete(t.GROUP_RULES, rows.identifier("sgr", number))
+
+    @rule(number=SMALL, vpc=VPCS, allow=st.booleans(), default=st.booleans(), there=st.booleans())
+    def acl(self, number: int, vpc: str, allow: bool, default: bool, there: bool) -> None:
+        with self.store.transaction() as tx:
+            if there:
+                tx.put(t.ACLS, rows.acl(number, rows.entry(100, allow=allow), vpc=vpc, default=default))
+            else:
+                tx.delete(t.ACLS, rows.identifier("acl", number))
+
+    @rule(subnet=SMALL, acl=SMALL, there=st.booleans())
+    def acl_association(self, subnet: int, acl: int, there: bool) -> None:
+        with self.store.transaction() as tx:
+            association = rows.acl_association(subnet, acl)
+            if there:
+                tx.put(t.ACL_ASSOCIATIONS, association)
+            else:
+                tx.delete(t.ACL_ASSOCIATIONS, association.id)
+
+    # ── interfaces and who holds them ────────────────────────────────────────────────────────────────────────────
+
+    @rule(
+        number=SMALL,
+        vpc=VPCS,
+        subnet=SMALL,
+        groups=ANY_GROUPS,
+        owner=st.sampled_from([None, "task", "nat", "load_balancer", "instance"]),
+        public=st.booleans(),
+        checked=st.booleans(),
+        there=st.booleans(),
+    )
+    def interface(
+        self,
+        number: int,
+        vpc: str,
+        subnet: int,
+        groups: tuple[int, ...],
+        owner: str | None,
+        public: bool,
+        checked: bool,
+        there: bool,
+    ) -> None:
+        owners = {
+            "task": rows.task_arn(number),
+            "nat": rows.identifier("nat", number),
+            "load_balancer": rows.load_balancer_arn(1),
+            "instance": "i-1",
+        }
+        with self.store.transaction() as tx:
+            if there:
+                tx.put(
+                    t.INTERFACES,
+                    rows.interface(
+                        number,
+                        f"10.0.{subnet}.{10 + number}",
+                        subnet,
+                        groups=groups,
+                        vpc=vpc,
+                        owner=None if owner is None else (owner, owners[owner]),
+                        public=f"198.18.0.{number}" if public else None,
+                        checked=checked,
+                    ),
+                )
+            else:
+                tx.delete(t.INTERFACES, rows.identifier("eni", number))
+
+    @rule(number=SMALL, status=st.sampled_from(list(ecs.TaskStatus)), there=st.booleans())
+    def task(self, number: int, status: ecs.TaskStatus, there: bool) -> None:
+        with self.store.transaction() as tx:
+            if there:
+                tx.put(t.TASKS, rows.task(number, number, status))
+            else:
+                tx.delete(t.TASKS, rows.task_arn(number))
+
+    @rule(number=SMALL, state=st.sampled_from(["pending", "available", "deleting", "deleted"]), there=st.booleans())
+    def nat_gateway(self, number: int, state: str, there: bool) -> None:
+        with self.store.transaction() as tx:
+            if there:
+                row = rows.nat(number, None if state == "deleted" else number, 1, f"10.0.1.{10 + number}", state)
+                tx.put(t.NAT_GATEWAYS, row)
+            else:
+                tx.delete(t.NAT_GATEWAYS, rows.identifier("nat", number))
+
+    @rule(nodes=st.lists(SMALL, unique=True, max_size=3), there=st.booleans())
+    def load_balancer(self, nodes: list[int], there: bool) -> None:
+        with self.store.transaction() as tx:
+            if there:
+                tx.put(t.LOAD_BALANCERS, rows.load_balancer(1, *((n, n, f"10.0.{n}.{10 + n}") for n in nodes)))
+            else:
+                tx.delete(t.LOAD_BALANCERS, rows.load_balancer_arn(1))
+
+    @rule(number=SMALL, interface=st.none() | SMALL, there=st.booleans())
+    def elastic_ip(self, number: int, interface: int | None, there: bool) -> None:
+        """One Elastic IP per interface, as the services guarantee."""
+        with self.store.transaction() as tx:
+            if interface is not None:
+                for other in list(tx.find(t.ELASTIC_IPS_BY_INTERFACE, rows.identifier("eni", interface))):
+                    tx.put(t.ELASTIC_IPS, msgspec.structs.replace(other, interface=None, private_ip=None))
+            if there:
+                row = None if interface is None else tx.get(t.INTERFACES, rows.identifier("eni", interface))
+                private = None if row is None else str(row.private_ip)
+                held = interface if row is not None else None
+                tx.put(t.ELASTIC_IPS, rows.elastic_ip(number, f"198.18.1.{number}", held, private))
+            else:
+                tx.delete(t.ELASTIC_IPS, rows.identifier("eipalloc", number))
+
+    # ── the claims ───────────────────────────────────────────────────────────────────────────────────────────────
+
+    @invariant()
+    def incremental_equals_full(self) -> None:
+        full = self.engine.full(self.store.snapshot)
+        assert self.engine.objects() == full
+
+    @invariant()
+    def plan_equals_a_plan_from_nothing(self) -> None:
+        fresh = Planner()
+        fresh.apply(Delta(added=self.engine.full(self.store.snapshot), removed=frozenset()))
+        expected = {item.key: item for item in fresh.all()}
+        assert {item.key: item for item in self.planner.all()} == expected
+        assert self.host == expected
+
+    @invariant()
+    def nothing_needs_what_is_not_planned(self) -> None:
+        for item in self.host.values():
+            for key in item.needs:
+                assert key in self.host, f"{item.key} needs {key}, which nobody makes"
+
+
+Network.TestCase.settings = settings(
+    max_examples=60, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
+)
+test_incremental_equals_full = Network.TestCase

@@ -1,0 +1,116 @@
+"""Routes, marked by their protocol number."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Mapping, Sequence
+
+from ecsnet.agent.drivers.rtnl import PROTOCOL, Indexes, index_of, link_names, put_all, remove_all
+from ecsnet.agent.namespaces import NamespaceFiles
+from ecsnet.agent.netlink import (
+    NLM_F_CREATE,
+    NLM_F_REPLACE,
+    Netlink,
+    Request,
+    address_bytes,
+    address_text,
+    attribute,
+    attributes,
+    family_of,
+    prefix_bytes,
+    u32,
+)
+from ecsnet.hostplan.kernel import HostObject, Route
+
+_RTM_NEWROUTE, _RTM_DELROUTE, _RTM_GETROUTE = 24, 25, 26
+_RTA_DST, _RTA_OIF, _RTA_GATEWAY, _RTA_PREFSRC, _RTA_TABLE = 1, 4, 5, 7, 15
+_UNICAST, _BLACKHOLE = 1, 6
+_SCOPE_UNIVERSE, _SCOPE_LINK, _SCOPE_NOWHERE = 0, 253, 255
+_ONLINK = 4
+_AF_INET6 = 10
+_HEADER = struct.Struct("=BBBBBBBBI")
+
+
+def _new(item: Route, indexes: Indexes) -> Sequence[Request]:
+    family = family_of(item.destination)
+    packed, length = prefix_bytes(item.destination)
+    scope = _SCOPE_UNIVERSE
+    if item.kind == "unicast" and item.gateway is None and family != _AF_INET6:
+        scope = _SCOPE_LINK
+    kind = _BLACKHOLE if item.kind == "blackhole" else _UNICAST
+    flags = _ONLINK if item.onlink else 0
+    body = _HEADER.pack(family, length, 0, 0, 0, PROTOCOL, scope, kind, flags) + u32(_RTA_TABLE, item.table)
+    if length:
+        body += attribute(_RTA_DST, packed)
+    if item.gateway is not None:
+        body += attribute(_RTA_GATEWAY, address_bytes(item.gateway))
+    if item.link is not None:
+        body += u32(_RTA_OIF, index_of(indexes, item.link))
+    if item.source is not None:
+        body += attribute(_RTA_PREFSRC, address_bytes(item.source))
+    return (Request(type=_RTM_NEWROUTE, flags=NLM_F_CREATE | NLM_F_REPLACE, body=body),)
+
+
+def _delete(rest: str, _indexes: Indexes) -> Request:
+    table, _, destination = rest.partition("/")
+    packed, length = prefix_bytes(destination)
+    family = family_of(destination)
+    body = _HEADER.pack(family, length, 0, 0, 0, PROTOCOL, _SCOPE_NOWHERE, 0, 0) + u32(_RTA_TABLE, int(table))
+    if length:
+        body += attribute(_RTA_DST, packed)
+    return Request(type=_RTM_DELROUTE, flags=0, body=body)
+
+
+def _default(family: int) -> bytes:
+    return bytes(16 if family == _AF_INET6 else 4)
+
+
+class RouteDriver:
+    """Implements `driver.Driver` for `Route`."""
+
+    kinds: tuple[type[HostObject], ...] = (Route,)
+
+    def __init__(self, files: NamespaceFiles) -> None:
+        self._files = files
+
+    def observe(self, desired: Mapping[str, HostObject]) -> Mapping[str, HostObject | None]:
+        found: dict[str, HostObject | None] = {}
+        for name in self._files.names():
+            with self._files.inside(name), Netlink() as netlink:
+                links = link_names(netlink)
+                for body in netlink.dump(Request(type=_RTM_GETROUTE, flags=0, body=bytes(_HEADER.size))):
+                    family, length, _, _, _, protocol, _scope, kind, flags = _HEADER.unpack_from(body)
+                    if protocol != PROTOCOL:
+                        continue
+                    values = attributes(body[_HEADER.size :])
+                    (table,) = struct.unpack("=I", values[_RTA_TABLE])
+                    destination = f"{address_text(values.get(_RTA_DST, _default(family)))}/{length}"
+                    key = f"route:{name}/{table}/{destination}"
+                    wanted = desired.get(key)
+                    same = isinstance(wanted, Route) and _same(wanted, kind, flags, values, links)
+                    found[key] = wanted if same else None
+        return found
+
+    def apply(self, put: Sequence[HostObject], remove: Sequence[str]) -> Mapping[str, str]:
+        failures = remove_all(self._files, remove, _delete)
+        routes = [item for item in put if isinstance(item, Route)]
+        routes.sort(key=lambda item: item.gateway is not None)  # a gateway must be reachable when its route is made
+        return failures | put_all(self._files, routes, _new)
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+def _same(wanted: Route, kind: int, flags: int, values: Mapping[int, bytes], links: Mapping[int, str]) -> bool:
+    if wanted.kind == "blackhole":
+        return kind == _BLACKHOLE
+    gateway = address_text(values[_RTA_GATEWAY]) if _RTA_GATEWAY in values else None
+    source = address_text(values[_RTA_PREFSRC]) if _RTA_PREFSRC in values else None
+    link = links.get(struct.unpack("=I", values[_RTA_OIF])[0]) if _RTA_OIF in values else None
+    return (
+        kind == _UNICAST
+        and gateway == wanted.gateway
+        and source == wanted.source
+        and (wanted.link is None or link == wanted.link)
+        and bool(flags & _ONLINK) == wanted.onlink
+    )

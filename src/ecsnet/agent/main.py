@@ -1,0 +1,216 @@
+"""The agent process: composition and the converge thread. Started inside the world by `World.start_agent`.
+
+`python -m ecsnet.agent.main --state DIR` serves DIR/agent.sock and DIR/dial.sock until SIGTERM. Killed at any moment,
+the next one adopts what it finds: nothing on disk matters.
+"""
+
+from __future__ import annotations
+
+import argparse
+import fcntl
+import json
+import os
+import resource
+import signal
+import sys
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from ecsnet.agent.converge import Converge
+from ecsnet.agent.dial import DialServer
+from ecsnet.agent.driver import AgentContext, AskError, AskHandler, Driver
+from ecsnet.agent.drivers.address import AddressDriver
+from ecsnet.agent.drivers.link import LinkDriver
+from ecsnet.agent.drivers.neighbour import NeighbourDriver
+from ecsnet.agent.drivers.netns import NamespaceDriver
+from ecsnet.agent.drivers.nft import NftDriver
+from ecsnet.agent.drivers.route import RouteDriver
+from ecsnet.agent.drivers.rule import RuleDriver
+from ecsnet.agent.namespaces import MARKER, NamespaceFiles
+from ecsnet.agent.parts import PARTS
+from ecsnet.agent.server import Server
+from ecsnet.hostplan.messages import Applied, Delta, Hello, Sync, ToControl
+
+READ_BACK = 60.0
+"""Seconds between two looks at the whole machine when nothing happens."""
+
+
+class Agent:
+    """Everything of one agent. `run` is the converge thread and returns after `stop`."""
+
+    def __init__(self, state: Path, *, read_back: float = READ_BACK) -> None:
+        self._read_back = read_back
+        self._condition = threading.Condition()
+        self._messages: list[Sync | Delta] = []
+        self._look = False
+        self._stopping = False
+        self._speed = 1.0
+        self._files = NamespaceFiles()
+        rootless = not _is_initial_user_namespace()
+        nft = NftDriver(self._files)
+        context = AgentContext(
+            state=state,
+            namespaces=self._files,
+            emit=self._emit,
+            wake=self.look_again,
+            now=time.time,
+            speed=lambda: self._speed,
+            rootless=rootless,
+        )
+        parts = [factory(context) for factory in PARTS]
+        drivers: list[Driver] = [
+            NamespaceDriver(self._files),
+            LinkDriver(self._files),
+            AddressDriver(self._files),
+            NeighbourDriver(self._files),
+            RouteDriver(self._files),
+            RuleDriver(self._files),
+            nft,
+            *(part.driver for part in parts),
+        ]
+        self._drivers = drivers
+        self.converge = Converge(drivers, time.monotonic)
+        asks: dict[str, AskHandler] = {"nft": _nft_ask(nft), "stats": self._stats}
+        for part in parts:
+            asks |= part.asks
+        self._early: list[ToControl] = []
+        self._server: Server | None = None
+        self._server = Server(
+            state / "agent.sock", hello=Hello(pid=os.getpid(), rootless=rootless), plan=self._plan, asks=asks
+        )
+        for message in self._early:
+            self._server.emit(message)
+        self._dial = DialServer(state / "dial.sock", self._files)
+
+    def _emit(self, message: ToControl) -> None:
+        if self._server is None:
+            self._early.append(message)
+        else:
+            self._server.emit(message)
+
+    def _plan(self, message: Sync | Delta) -> None:
+        with self._condition:
+            self._messages.append(message)
+            self._condition.notify()
+
+    def look_again(self) -> None:
+        """Read everything back soon (any thread)."""
+        with self._condition:
+            self._look = True
+            self._condition.notify()
+
+    def stop(self) -> None:
+        with self._condition:
+            self._stopping = True
+            self._condition.notify()
+
+    def run(self) -> None:
+        """Converge until `stop`."""
+        last: Applied | None = None
+        looked = time.monotonic()
+        while True:
+            with self._condition:
+                self._condition.wait_for(self._wanted, timeout=self._pause(looked))
+                if self._stopping:
+                    break
+                messages, self._messages = self._messages, []
+                look, self._look = self._look, False
+            for message in messages:
+                if isinstance(message, Sync):
+                    self._speed = message.speed
+                    self.converge.sync(message)
+                else:
+                    self.converge.delta(message)
+            if look or time.monotonic() - looked >= self._read_back:
+                self.converge.ask_read_back()
+                looked = time.monotonic()
+            applied = self.converge.tick()
+            if applied is not None and (messages or applied != last):
+                self._emit(applied)
+                last = applied
+        self.close()
+
+    def _wanted(self) -> bool:
+        return bool(self._messages) or self._look or self._stopping
+
+    def _pause(self, looked: float) -> float:
+        now = time.monotonic()
+        due = looked + self._read_back
+        retry = self.converge.next_attempt()
+        return max(0.0, min(due, due if retry is None else retry) - now)
+
+    def close(self) -> None:
+        """Stop serving; everything made stays."""
+        if self._server is not None:
+            self._server.close()
+        self._dial.close()
+        for driver in self._drivers:
+            driver.close()
+
+    def _stats(self, _argument: bytes) -> bytes:
+        converge = self.converge
+        return json.dumps(
+            {
+                "revision": converge.revision,
+                "desired": len(converge.desired),
+                "believed": len(converge.believed),
+                "namespaces": len(self._files.names()),
+                "pid": os.getpid(),
+                "resident_kib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss,
+                **converge.counters,
+            }
+        ).encode()
+
+
+def _nft_ask(nft: NftDriver) -> AskHandler:
+    def ask(argument: bytes) -> bytes:
+        """{"netns": name} → {"text": what `nft list ruleset` prints there}."""
+        wanted: Mapping[str, str] = json.loads(argument)
+        try:
+            return json.dumps({"text": nft.listing(wanted["netns"])}).encode()
+        except (KeyError, FileNotFoundError) as error:
+            raise AskError(f"there is no namespace {wanted.get('netns')!r}") from error
+
+    return ask
+
+
+def _is_initial_user_namespace() -> bool:
+    """Whether ids are the host's own: the initial user namespace maps all of them one to one."""
+    return Path("/proc/self/uid_map").read_text().split() == ["0", "0", "4294967295"]
+
+
+def _single(state: Path) -> int | None:
+    """The lock of the one agent of this state directory; None when another holds it."""
+    descriptor = os.open(state / "agent.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        return None
+    return descriptor
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="ecsnet-agent", description="The part of ecsnet that touches the kernel.")
+    parser.add_argument("--state", type=Path, required=True, help="the state directory")
+    parser.add_argument("--read-back", type=float, default=READ_BACK, help="seconds between looks at the whole machine")
+    options = parser.parse_args(argv)
+    if not Path(MARKER).exists():
+        print("the agent runs only inside a world (see World.start_agent): it would change this host", file=sys.stderr)
+        return 2
+    lock = _single(options.state)
+    if lock is None:
+        return 0
+    _soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    agent = Agent(options.state, read_back=options.read_back)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda _number, _frame: agent.stop())
+    agent.run()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

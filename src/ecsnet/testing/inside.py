@@ -1,0 +1,173 @@
+"""A helper process inside the world that opens sockets in its namespaces on request (JSON lines on its pipes)."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import socket
+import struct
+import subprocess
+import sys
+import threading
+from typing import Any
+
+from ecsnet.agent.namespaces import NamespaceFiles
+from ecsnet.agent.world import World
+
+
+class Inside:
+    """The test's side: starts the helper, calls it (any thread, one call at a time)."""
+
+    def __init__(self, world: World) -> None:
+        command = world.enter_command([sys.executable, "-m", "ecsnet.testing.inside"])
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd="/")
+        self._lock = threading.Lock()
+
+    def call(self, name: str, **arguments: Any) -> Any:
+        """Run one of `Sockets`' methods over there. Raises AssertionError with its error."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        with self._lock:
+            self._process.stdin.write(json.dumps([name, arguments]) + "\n")
+            self._process.stdin.flush()
+            answer = json.loads(self._process.stdout.readline())
+        assert "error" not in answer, answer["error"]
+        return answer["result"]
+
+    def close(self) -> None:
+        self._process.kill()
+        self._process.wait()
+
+
+class Sockets:
+    """What the helper can do; every method's arguments and result are JSON values."""
+
+    def __init__(self) -> None:
+        self._files = NamespaceFiles()
+        self._made: dict[int, socket.socket] = {}
+
+    def _socket(self, netns: str, address: str, kind: int, protocol: int = 0) -> socket.socket:
+        family = socket.AF_INET6 if ":" in address else socket.AF_INET
+        with self._files.inside(netns):
+            return socket.socket(family, kind, protocol)
+
+    def _keep(self, made: socket.socket) -> int:
+        number = made.fileno()
+        self._made[number] = made
+        return number
+
+    def listen(self, netns: str, address: str, port: int, proto: str) -> int:
+        made = self._socket(netns, address, socket.SOCK_STREAM if proto == "tcp" else socket.SOCK_DGRAM)
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        made.bind((address, port))
+        if proto == "tcp":
+            made.listen(64)
+        serve = _serve_tcp if proto == "tcp" else _serve_udp
+        threading.Thread(target=serve, args=(made,), daemon=True).start()
+        return self._keep(made)
+
+    def unlisten(self, number: int) -> None:
+        made = self._made.pop(number)
+        with contextlib.suppress(OSError):
+            made.shutdown(socket.SHUT_RDWR)  # wakes the thread that waits in accept or recv
+        made.close()
+
+    def tcp(self, netns: str, address: str, port: int, source: str | None, timeout: float) -> str | None:
+        with self._socket(netns, address, socket.SOCK_STREAM) as made:
+            return _talk(made, (address, port), source, timeout)
+
+    def udp(self, netns: str, address: str, port: int, source: str | None, timeout: float) -> str | None:
+        with self._socket(netns, address, socket.SOCK_DGRAM) as made:
+            return _talk(made, (address, port), source, timeout)
+
+    def ping(self, netns: str, address: str, timeout: float) -> bool:
+        with self._socket(netns, address, socket.SOCK_RAW, socket.IPPROTO_ICMP) as made:
+            made.settimeout(timeout)
+            body = struct.pack("!BBHHH", 8, 0, 0, os.getpid() & 0xFFFF, 1)
+            total = sum(struct.unpack("!4H", body))
+            total = (total & 0xFFFF) + (total >> 16)
+            made.sendto(body[:2] + struct.pack("!H", ~total & 0xFFFF) + body[4:], (address, 0))
+            try:
+                while True:
+                    reply, _peer = made.recvfrom(2048)
+                    if reply[20] == 0:
+                        return True
+            except OSError:
+                return False
+
+    def open(self, netns: str, address: str, port: int, timeout: float) -> int | None:
+        made = self._socket(netns, address, socket.SOCK_STREAM)
+        if _talk(made, (address, port), None, timeout) is None:
+            made.close()
+            return None
+        return self._keep(made)
+
+    def talk(self, number: int, timeout: float) -> bool:
+        made = self._made[number]
+        made.settimeout(timeout)
+        try:
+            made.sendall(b"again\n")
+            return bool(made.recv(4096))
+        except OSError:
+            return False
+
+    def hang_up(self, number: int) -> None:
+        self._made.pop(number).close()
+
+
+def _talk(made: socket.socket, peer: tuple[str, int], source: str | None, timeout: float) -> str | None:
+    made.settimeout(timeout)
+    if source is not None:
+        made.setsockopt(socket.SOL_IP, 19, 1)  # IP_TRANSPARENT: bind an address that the namespace does not own
+        made.bind((source, 0))
+    try:
+        made.connect(peer)
+        made.sendall(b"hello\n")
+        return made.recv(4096).split()[0].decode()
+    except (OSError, IndexError):
+        return None
+
+
+def _serve_tcp(listener: socket.socket) -> None:
+    while True:
+        try:
+            connection, peer = listener.accept()
+        except OSError:
+            return
+        threading.Thread(target=_echo, args=(connection, peer[0]), daemon=True).start()
+
+
+def _echo(connection: socket.socket, peer: str) -> None:
+    with connection:
+        try:
+            while data := connection.recv(4096):
+                connection.sendall(peer.encode() + b" " + data)
+        except OSError:
+            return
+
+
+def _serve_udp(listener: socket.socket) -> None:
+    while True:
+        try:
+            data, peer = listener.recvfrom(4096)
+            if not data:
+                return
+            listener.sendto(peer[0].encode() + b" " + data, peer)
+        except OSError:
+            return
+
+
+def main() -> None:
+    sockets = Sockets()
+    for line in sys.stdin:
+        name, arguments = json.loads(line)
+        try:
+            answer = {"result": getattr(sockets, name)(**arguments)}
+        except (OSError, ValueError, KeyError) as error:
+            answer = {"error": f"{name}: {error!r}"}
+        print(json.dumps(answer), flush=True)
+
+
+if __name__ == "__main__":
+    main()

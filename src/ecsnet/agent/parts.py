@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ecsnet.agent.driver import PartFactory
 from ecsnet.agent.drivers.metadata import metadata
+from ecsnet.agent.drivers.resolver import resolver
 from ecsnet.agent.runtimes.part import workloads
 
-PARTS: tuple[PartFactory, ...] = (workloads, metadata)
+PARTS: tuple[PartFactory, ...] = (workloads, metadata, resolver)

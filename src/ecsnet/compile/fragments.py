@@ -6,6 +6,7 @@ from ecsnet.compile import (
     balancer,
     internet_gateway,
     metadata,
+    names,
     nat_gateway,
     network_acl,
     port,
@@ -28,5 +29,6 @@ FRAGMENTS: tuple[FragmentSpec, ...] = (
     *nat_gateway.FRAGMENTS,
     *workload.FRAGMENTS,
     *metadata.FRAGMENTS,
+    *names.FRAGMENTS,
     *balancer.FRAGMENTS,
 )

@@ -11,6 +11,7 @@ from ecsnet.fabric.kernel import (
     group,
     internet,
     internet_gateway,
+    names,
     nat_gateway,
     port,
     route,
@@ -42,7 +43,8 @@ NETWORK_LOWERINGS: Mapping[type[LogicalObject], Lowering] = {
 LOWERINGS: Mapping[type[LogicalObject], Lowering] = {
     **NETWORK_LOWERINGS,
     **balancer.LOWERINGS,
-    **dict(workload.LOWERINGS),
+    **names.LOWERINGS,
+    **workload.LOWERINGS,
 }
 
 

@@ -47,4 +47,4 @@ def documents(item: Documents) -> Iterator[MetadataPages]:
     )
 
 
-LOWERINGS = ((Process, process), (Documents, documents))
+LOWERINGS = {Process: process, Documents: documents}

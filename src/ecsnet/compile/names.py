@@ -1,0 +1,86 @@
+"""VPC → name server; load balancer and public interface → names.
+
+Sources: VPC User Guide, "DNS attributes for your VPC"; Elastic Load Balancing User Guide, "Routing to your load
+balancer" (the name of an internet-facing load balancer is public and resolves to public addresses also inside the VPC;
+that of an internal one is public too and resolves to private addresses).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from ipaddress import IPv4Address
+
+from ecsnet.compile import facts
+from ecsnet.compile.view import FragmentSpec, View
+from ecsnet.logical.names import AddressName, ComputedNames, NameServer, PublicNameServer
+from ecsnet.model.dnsnames import private_domain, public_dns_name, public_domain
+from ecsnet.model.tables import ELASTIC_IPS_BY_INTERFACE, INTERFACES, LOAD_BALANCERS, VPCS
+
+PUBLIC_NAME_SERVER = IPv4Address("198.19.255.253")
+"""Where the internet's name server listens, beside the internet's client."""
+
+TTL = 60
+"""Seconds; what load balancer names have on AWS."""
+
+
+def name_server(view: View, vpc: str) -> Iterator[NameServer]:
+    """The resolver of a VPC that has interfaces, unless enableDnsSupport is off: then nothing answers."""
+    attributes = view.project("dns", lambda v: (v.region, v.dns_support, v.dns_hostnames), VPCS, vpc)
+    blocks = facts.ipv4_networks(view, vpc)
+    if attributes is None or not blocks or not facts.has_router(view, vpc):
+        return
+    region, support, hostnames = attributes
+    if support:
+        computed = ComputedNames(domain=private_domain(region), networks=blocks) if hostnames else None
+        yield NameServer(router=vpc, address=blocks[0].network_address + 2, computed=computed)
+
+
+def balancer_name(view: View, arn: str) -> Iterator[AddressName]:
+    balancer = view.get(LOAD_BALANCERS, arn)
+    if balancer is None:
+        return
+    if balancer.scheme == "internet-facing":
+        addresses = tuple(node.public_ip for node in balancer.nodes if node.public_ip is not None)
+    else:
+        addresses = tuple(node.private_ip for node in balancer.nodes)
+    if addresses:
+        name = balancer.dns_name.lower()
+        yield AddressName(router=None, zone=name.partition(".")[2], name=name, addresses=addresses, ttl=TTL, owner=arn)
+
+
+def interface_name(view: View, interface: str) -> Iterator[AddressName]:
+    """The public name of an interface with a public address: private inside its own VPC, public elsewhere."""
+    row = view.get(INTERFACES, interface)
+    if row is None or row.attachment is None:
+        return
+    public = _public_address(view, interface, row.auto_public_ip)
+    attributes = view.project("dns", lambda v: (v.region, v.dns_support, v.dns_hostnames), VPCS, row.vpc)
+    if public is None or attributes is None or not (attributes[1] and attributes[2]):
+        return
+    name = public_dns_name(row.region, public)
+    yield AddressName(
+        router=None, zone=public_domain(row.region), name=name, addresses=(public,), ttl=TTL, owner=str(public)
+    )
+    # A zone of its own: the other public names of the region must stay visible in the VPC.
+    yield AddressName(router=row.vpc, zone=name, name=name, addresses=(row.private_ip,), ttl=TTL, owner=interface)
+
+
+def _public_address(view: View, interface: str, automatic: IPv4Address | None) -> IPv4Address | None:
+    """The Elastic IP of the primary private address, else the address that AWS assigned by itself."""
+    for elastic in view.find(ELASTIC_IPS_BY_INTERFACE, interface):
+        row = view.get(INTERFACES, interface)
+        if row is not None and elastic.private_ip == row.private_ip:
+            return elastic.public_ip
+    return automatic
+
+
+def public_name_server(view: View, key: str) -> Iterator[PublicNameServer]:
+    yield PublicNameServer(address=PUBLIC_NAME_SERVER)
+
+
+FRAGMENTS = (
+    FragmentSpec(name="name_server", table=VPCS, run=name_server),
+    FragmentSpec(name="balancer_name", table=LOAD_BALANCERS, run=balancer_name),
+    FragmentSpec(name="interface_name", table=INTERFACES, run=interface_name),
+    FragmentSpec(name="public_name_server", table=None, run=public_name_server),
+)

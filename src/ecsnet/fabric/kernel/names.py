@@ -1,0 +1,49 @@
+"""Name servers and names → views and record sets of the host's one resolver."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ecsnet.fabric.kernel import naming
+from ecsnet.hostplan.kernel import Address, HostObject
+from ecsnet.hostplan.names import DnsRecords, DnsView
+from ecsnet.logical.names import AddressName, NameServer, PublicNameServer
+
+LINK_LOCAL = "169.254.169.253"
+"""The resolver's second address in every VPC (VPC User Guide, "Amazon DNS server")."""
+
+PUBLIC_VIEW = naming.INTERNET
+
+
+def name_server(item: NameServer) -> Iterator[DnsView]:
+    """Link-local and base-plus-two addresses are on the router's `lo`; the router makes them."""
+    generated: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    if item.computed is not None:
+        generated = ((item.computed.domain, tuple(str(network) for network in item.computed.networks)),)
+    yield DnsView(
+        name=item.router,
+        netns=naming.router_namespace(item.router),
+        addresses=(str(item.address), LINK_LOCAL),
+        generated=generated,
+        public=PUBLIC_VIEW,
+    )
+
+
+def public_name_server(item: PublicNameServer) -> Iterator[HostObject]:
+    yield Address(netns=naming.INTERNET, link="lo", address=f"{item.address}/32")
+    yield DnsView(name=PUBLIC_VIEW, netns=naming.INTERNET, addresses=(str(item.address),))
+
+
+def address_name(item: AddressName) -> Iterator[DnsRecords]:
+    yield DnsRecords(
+        view=item.router or PUBLIC_VIEW,
+        zone=item.zone,
+        name=item.name,
+        type="A",
+        ttl=item.ttl,
+        values=tuple(str(address) for address in item.addresses),
+        owner=item.owner,
+    )
+
+
+LOWERINGS = {NameServer: name_server, PublicNameServer: public_name_server, AddressName: address_name}

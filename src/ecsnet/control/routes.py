@@ -25,8 +25,7 @@ Answer = tuple[int, Any]
 """HTTP status and the JSON value of the body."""
 
 Query = Mapping[str, str]
-Handler = Callable[[str, Query], Awaitable[Answer]]
-"""(method, query) → answer."""
+Handler = Callable[[Query], Awaitable[Answer]]
 
 _COUNTED_DROP = re.compile(r'counter packets (\d+) bytes \d+ drop(?: comment "([^"]+)")?')
 
@@ -65,20 +64,20 @@ class Routes:
         self._speed = speed
 
     def table(self) -> dict[str, Route]:
-        """Path → handler, for the gateway."""
+        """Method and path → handler, for the gateway."""
         handlers: dict[str, Handler] = {
-            "/_ecsnet/status": self.status,
-            "/_ecsnet/tasks": self.tasks,
-            "/_ecsnet/task": self.task,
-            "/_ecsnet/map": self.map,
-            "/_ecsnet/nft": self.nft,
-            "/_ecsnet/drops": self.drops,
-            "/_ecsnet/stand-in": self.stand_in,
-            "/_ecsnet/reset": self.reset,
+            "GET /_ecsnet/status": self.status,
+            "GET /_ecsnet/tasks": self.tasks,
+            "GET /_ecsnet/task": self.task,
+            "GET /_ecsnet/map": self.map,
+            "GET /_ecsnet/nft": self.nft,
+            "GET /_ecsnet/drops": self.drops,
+            "POST /_ecsnet/stand-in": self.stand_in,
+            "POST /_ecsnet/reset": self.reset,
         }
         return {path: _json(handler) for path, handler in handlers.items()}
 
-    async def status(self, method: str, query: Query) -> Answer:
+    async def status(self, query: Query) -> Answer:
         snapshot = self._store.snapshot
         hello = self._hello()
         connected = self._supervisor.link is not None and hello is not None
@@ -111,19 +110,19 @@ class Routes:
             ],
         }
 
-    async def tasks(self, method: str, query: Query) -> Answer:
+    async def tasks(self, query: Query) -> Answer:
         return 200, views.tasks(self._store.snapshot)
 
-    async def task(self, method: str, query: Query) -> Answer:
+    async def task(self, query: Query) -> Answer:
         return 200, views.find_task(self._store.snapshot, query.get("name", ""))
 
-    async def map(self, method: str, query: Query) -> Answer:
+    async def map(self, query: Query) -> Answer:
         return 200, views.network(self._store.snapshot)
 
-    async def nft(self, method: str, query: Query) -> Answer:
+    async def nft(self, query: Query) -> Answer:
         return 200, {"ruleset": await self._ruleset(views.router_of(self._store.snapshot, query.get("vpc", "")))}
 
-    async def drops(self, method: str, query: Query) -> Answer:
+    async def drops(self, query: Query) -> Answer:
         """Every rule of every VPC that drops, with the packets that it has counted."""
         drops = []
         for vpc in self._vpcs_with_interfaces():
@@ -139,9 +138,7 @@ class Routes:
         answer = await self._ask("nft", {"netns": netns})
         return str(answer["ruleset"])
 
-    async def stand_in(self, method: str, query: Query) -> Answer:
-        if method != "POST":
-            raise RefusedError(405, "use POST")
+    async def stand_in(self, query: Query) -> Answer:
         task = views.find_task(self._store.snapshot, query.get("task", ""))
         container = query.get("container") or task["containers"][0]["name"]
         chosen = next((item for item in task["containers"] if item["name"] == container), None)
@@ -156,9 +153,7 @@ class Routes:
             await self._ask("standin.health", {"key": key, "healthy": query.get("healthy") == "1"})
         return 200, {"task": task["id"], "container": container}
 
-    async def reset(self, method: str, query: Query) -> Answer:
-        if method != "POST":
-            raise RefusedError(405, "use POST")
+    async def reset(self, query: Query) -> Answer:
         await self._reset()
         return 200, {}
 
@@ -174,7 +169,7 @@ def _json(handler: Handler) -> Route:
     async def answer(request: HttpRequest) -> HttpReply:
         query = dict(parse_qsl(request.head.query.decode(errors="replace")))
         try:
-            status, value = await handler(request.head.method, query)
+            status, value = await handler(query)
         except views.NotFoundError as error:
             status, value = 404, {"error": str(error), "hint": error.hint}
         except RefusedError as error:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
 
 from ecsnet.fabric.kernel import naming
 from ecsnet.hostplan.kernel import Address, HostObject
 from ecsnet.hostplan.names import DnsRecords, DnsView
+from ecsnet.logical.base import LogicalObject
 from ecsnet.logical.names import AddressName, NameServer, PublicNameServer
 
 LINK_LOCAL = "169.254.169.253"
@@ -46,4 +48,8 @@ def address_name(item: AddressName) -> Iterator[DnsRecords]:
     )
 
 
-LOWERINGS = {NameServer: name_server, PublicNameServer: public_name_server, AddressName: address_name}
+LOWERINGS: Mapping[type[LogicalObject], Callable[[Any], Iterable[HostObject]]] = {
+    NameServer: name_server,
+    PublicNameServer: public_name_server,
+    AddressName: address_name,
+}

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
 
 from ecsnet.fabric.kernel import naming
+from ecsnet.hostplan.kernel import HostObject
 from ecsnet.hostplan.workload import MetadataPages, Page, Port, Workload, metadata_key
+from ecsnet.logical.base import LogicalObject
 from ecsnet.logical.workload import Documents, Process
 
 
@@ -47,4 +50,7 @@ def documents(item: Documents) -> Iterator[MetadataPages]:
     )
 
 
-LOWERINGS = {Process: process, Documents: documents}
+LOWERINGS: Mapping[type[LogicalObject], Callable[[Any], Iterable[HostObject]]] = {
+    Process: process,
+    Documents: documents,
+}

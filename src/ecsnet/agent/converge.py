@@ -8,6 +8,7 @@ failure what its driver keeps, so belief never replaces looking. One thread call
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -126,7 +127,12 @@ class Converge:
                 wanted[self._drivers[type(item)]][key] = item
         doubtful = {key for key in self.believed if self._kinds.get(key) in kinds}
         for driver, mine in wanted.items():
-            found = driver.observe(mine)
+            try:
+                found = driver.observe(mine)
+            except Exception:  # noqa: BLE001 - the runner: what cannot be seen is believed as before, and looked at again
+                traceback.print_exc()
+                self._unseen.add(driver)
+                continue
             for key in doubtful - found.keys():
                 if self._drivers[self._kinds[key]] is driver:
                     del self.believed[key]
@@ -163,7 +169,12 @@ class Converge:
         return Applied(revision=self.revision, failures=self._failures())
 
     def _apply(self, driver: Driver, put: list[HostObject], remove: list[str]) -> Mapping[str, str]:
-        failures = driver.apply(put, remove)
+        try:
+            failures = driver.apply(put, remove)
+        except Exception as error:  # noqa: BLE001 - the runner: one driver's fault must not stop the others
+            traceback.print_exc()
+            sentence = f"{type(driver).__name__} failed: {error!r}"
+            failures = dict.fromkeys([*(item.key for item in put), *remove], sentence)
         now = self._clock()
         for key, sentence in failures.items():
             attempts = self._trouble[key].attempts + 1 if key in self._trouble else 1
@@ -287,4 +298,6 @@ class Converge:
     def next_attempt(self) -> float | None:
         """When the next retry is due (monotonic seconds); None when nothing is waiting for one."""
         due = [self._trouble[key].again for key in self._dirty if key in self._trouble]
+        if self._unseen and self._planned:
+            due.append(self._clock() + LAST_RETRY)
         return min(due, default=None)

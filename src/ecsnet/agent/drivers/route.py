@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Mapping, Sequence
 
+from ecsnet.agent.conntrack import forget
 from ecsnet.agent.drivers.rtnl import PROTOCOL, Indexes, index_of, link_names, put_all, remove_all
 from ecsnet.agent.namespaces import NamespaceFiles
 from ecsnet.agent.netlink import (
@@ -28,6 +29,7 @@ _UNICAST, _BLACKHOLE = 1, 6
 _SCOPE_UNIVERSE, _SCOPE_LINK, _SCOPE_NOWHERE = 0, 253, 255
 _ONLINK = 4
 _AF_INET6 = 10
+_HOST = ("/32", "/128")
 _HEADER = struct.Struct("=BBBBBBBBI")
 
 
@@ -72,6 +74,8 @@ class RouteDriver:
 
     def __init__(self, files: NamespaceFiles) -> None:
         self._files = files
+        self._owners: dict[str, str] = {}
+        """The link of every host route by key: an address that changes its link, or loses it, has changed its owner."""
 
     def observe(self, desired: Mapping[str, HostObject]) -> Mapping[str, HostObject | None]:
         found: dict[str, HostObject | None] = {}
@@ -89,13 +93,31 @@ class RouteDriver:
                     wanted = desired.get(key)
                     same = isinstance(wanted, Route) and _same(wanted, kind, flags, values, links)
                     found[key] = wanted if same else None
+                    if kind == _UNICAST and _RTA_GATEWAY not in values and destination.endswith(_HOST):
+                        self._owners[key] = links.get(struct.unpack("=I", values[_RTA_OIF])[0], "")
         return found
 
     def apply(self, put: Sequence[HostObject], remove: Sequence[str]) -> Mapping[str, str]:
-        failures = remove_all(self._files, remove, _delete)
         routes = [item for item in put if isinstance(item, Route)]
+        self._forget_flows(routes, remove)
+        failures = remove_all(self._files, remove, _delete)
         routes.sort(key=lambda item: item.gateway is not None)  # a gateway must be reachable when its route is made
         return failures | put_all(self._files, routes, _new)
+
+    def _forget_flows(self, put: Sequence[Route], remove: Sequence[str]) -> None:
+        """Nobody inherits the tracked flows of an address that is given back or moves to another link."""
+        freed = [key for key in remove if self._owners.pop(key, None) is not None]
+        for item in put:
+            if item.link is not None and item.gateway is None and item.destination.endswith(_HOST):
+                if self._owners.get(item.key, item.link) != item.link:
+                    freed.append(item.key)
+                self._owners[item.key] = item.link
+        addresses: dict[str, set[str]] = {}
+        for key in freed:
+            name, _table, address = key.partition(":")[2].split("/", 2)
+            addresses.setdefault(name, set()).add(address.rpartition("/")[0])
+        for name, group in addresses.items():
+            forget(self._files, name, group)
 
     def close(self) -> None:
         """Nothing is held."""

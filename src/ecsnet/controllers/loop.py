@@ -14,7 +14,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
-from ecsnet.controllers import interface, marks, nat_gateway, targets, task
+from ecsnet.controllers import interface, marks, nat_gateway, service, targets, task, task_definition
 from ecsnet.model.tables import (
     NAT_GATEWAYS,
     SERVICES,
@@ -180,6 +180,8 @@ def _home_of(row: _Owned | None) -> Home | None:
 
 CONTROLLERS: Mapping[str, Controller] = {
     marks.TASK: Controller(step=task.step, home=_task_home),
+    marks.SERVICE: Controller(step=service.step, home=_service_home),
+    marks.DEFINITION: Controller(step=task_definition.step, home=_definition_home),
     marks.TARGET: Controller(step=targets.step, home=_target_home),
     marks.INTERFACE: Controller(step=interface.step, home=_anywhere),
     marks.NAT: Controller(step=nat_gateway.step, home=_nat_home),

@@ -209,8 +209,18 @@ SERVICES_BY_TARGET_GROUP = Index(
     table=SERVICES,
     values=lambda r: {lb.target_group for lb in r.load_balancers},
 )
+SERVICES_BY_DEFINITION = Index(
+    name="service_by_definition",
+    table=SERVICES,
+    values=lambda r: {one.task_definition for one in r.deployments} if r.status != "INACTIVE" else (),
+)
 TASKS_BY_CLUSTER = Index(name="task_by_cluster", table=TASKS, values=lambda r: (r.cluster,))
 TASKS_BY_SERVICE = Index(name="task_by_service", table=TASKS, values=lambda r: (r.service,) if r.service else ())
+UNSTOPPED_TASKS_BY_SERVICE = Index(
+    name="unstopped_task_by_service",
+    table=TASKS,
+    values=lambda r: (r.service,) if r.service and r.last_status is not ecs.TaskStatus.STOPPED else (),
+)
 TASKS_BY_INTERFACE = Index(
     name="task_by_interface", table=TASKS, values=lambda r: (r.interface,) if r.interface else ()
 )

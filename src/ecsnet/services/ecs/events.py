@@ -26,15 +26,17 @@ BLOCKED = (
 )
 
 
+QUIET = 6 * 3600.0
+"""Seconds for which a repeated warning is not repeated ("duplicates are suppressed for six hours")."""
+
+
 def add(call: Call, service: Service, text: str, *, deployment: str | None = None) -> Service:
-    """Put `(service <name>) <text>` in front of the service's events; the same text twice in a row is kept once.
+    """Put `(service <name>) <text>` in front of the service's events.
 
     `deployment` names a task set in the parentheses, as the draining event does.
     """
     who = f"(service {service.name}, taskSet {deployment})" if deployment else f"(service {service.name})"
     message = f"{who} {text}"
-    if service.events and service.events[0].message == message:
-        return service
     event = ServiceEvent(id=call.ids.uuid(), at=call.now, message=message)
     return call.tx.put(SERVICES, msgspec.structs.replace(service, events=(event, *service.events)[:_KEPT]))
 
@@ -73,3 +75,12 @@ def unhealthy(task: str, port: int, target_group: str, description: str) -> str:
 
 def completed(deployment: str) -> str:
     return f"(deployment {deployment}) deployment completed."
+
+
+def warn(call: Call, service: Service, text: str) -> Service:
+    """`add`, unless the same was said within `QUIET`."""
+    since = call.now - QUIET / call.settings.speed
+    message = f"(service {service.name}) {text}"
+    if any(event.at > since and event.message == message for event in service.events):
+        return service
+    return add(call, service, text)

@@ -10,11 +10,11 @@ import msgspec
 
 from ecsnet.model import ec2
 from ecsnet.model.base import Tags
-from ecsnet.model.ecs import AwsvpcConfiguration, Cluster, Container, Task, TaskDefinition, TaskStatus
+from ecsnet.model.ecs import AwsvpcConfiguration, Cluster, Container, StrategyItem, Task, TaskDefinition, TaskStatus
 from ecsnet.model.tables import SUBNETS, TASKS, VPCS
 from ecsnet.services.call import AwsError, Call
 from ecsnet.services.ec2 import ops as ec2_ops
-from ecsnet.services.ecs import names
+from ecsnet.services.ecs import capacity_provider, names
 from ecsnet.store.snapshot import Reader
 
 PLATFORM_VERSION = "1.4.0"
@@ -43,7 +43,7 @@ class Launch:
     interface_tags: Tags = ()
 
 
-def launch(call: Call, what: Launch, *, subnet: str, capacity_provider: str | None) -> Task:
+def launch(call: Call, what: Launch, *, subnet: str, provider: str | None) -> Task:
     """Put a PROVISIONING task with an interface in `subnet`.
 
     When EC2 refuses the interface (the subnet is full, a quota is reached) the task exists all the same and is on its
@@ -62,7 +62,7 @@ def launch(call: Call, what: Launch, *, subnet: str, capacity_provider: str | No
         group=what.group,
         service=what.service,
         deployment=what.deployment,
-        capacity_provider=capacity_provider,
+        capacity_provider=provider,
         platform_version=what.platform_version,
         last_status=TaskStatus.PROVISIONING,
         desired_status="RUNNING",
@@ -159,3 +159,11 @@ def spread(reader: Reader, subnets: Iterable[str], present: Iterable[Task]) -> s
         return zones[row.az if row is not None else None], filled[subnet]
 
     return min(subnets, key=load)
+
+
+def next_provider(strategy: tuple[StrategyItem, ...], present: Iterable[Task]) -> str | None:
+    """The capacity provider of the next task; None without a strategy (a launch type was given)."""
+    if not strategy:
+        return None
+    taken = Counter(task.capacity_provider or "" for task in present)
+    return capacity_provider.choose(strategy, taken)

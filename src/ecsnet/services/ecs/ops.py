@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-from ecsnet.services.ecs.bookkeeping import count_brief_run, count_failed_start, count_successful_start
-from ecsnet.services.ecs.launch import Launch, launch, spread
-from ecsnet.services.ecs.task import request_stop
+from ecsnet.services.ecs.bookkeeping import (
+    count_brief_run,
+    count_failed_start,
+    count_successful_start,
+    with_failed_task,
+)
+from ecsnet.services.ecs.launch import Launch, launch, next_provider, spread
+from ecsnet.services.ecs.overrides import no_overrides
+from ecsnet.services.ecs.task import managed_tags, request_stop
 
 __all__ = [
     "Launch",
@@ -12,6 +18,10 @@ __all__ = [
     "count_failed_start",
     "count_successful_start",
     "launch",
+    "managed_tags",
+    "next_provider",
+    "no_overrides",
     "request_stop",
     "spread",
+    "with_failed_task",
 ]

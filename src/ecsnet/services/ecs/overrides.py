@@ -29,3 +29,8 @@ def checked(definition: TaskDefinition, given: Mapping[str, Any] | None) -> str:
     body["containerOverrides"] = [by_name.get(one.name, {"name": one.name}) for one in definition.containers]
     body.setdefault("inferenceAcceleratorOverrides", [])
     return msgspec.json.encode(body).decode()
+
+
+def no_overrides(definition: TaskDefinition) -> str:
+    """What DescribeTasks answers for a task that nothing overrides."""
+    return checked(definition, None)

@@ -16,7 +16,6 @@ from ecsnet.model.tables import (
 )
 from ecsnet.services.call import Call, Operation, Reply, Request, not_implemented, read, write
 from ecsnet.services.ecs import (
-    capacity_provider,
     cluster,
     errors,
     launch_type,
@@ -28,7 +27,7 @@ from ecsnet.services.ecs import (
     tags,
     task_definition,
 )
-from ecsnet.services.ecs.launch import Launch, launch
+from ecsnet.services.ecs.launch import Launch, launch, next_provider
 
 _LARGEST_COUNT = 10
 _LARGEST_DESCRIBE = 100
@@ -80,14 +79,11 @@ def _launch_all(
 ) -> list[Task]:
     """`count` tasks over the subnets in turn, from a random one on (RunTask has no placement strategy of its own)."""
     first = int(call.ids.hex(4), 16)
-    taken: dict[str, int] = {}
-    started = []
+    started: list[Task] = []
     for number in range(count):
-        provider = capacity_provider.choose(compute.strategy, taken) if compute.strategy else None
-        if provider is not None:
-            taken[provider] = taken.get(provider, 0) + 1
+        provider = next_provider(compute.strategy, started)
         subnet = chosen.subnets[(first + number) % len(chosen.subnets)]
-        started.append(launch(call, what, subnet=subnet, capacity_provider=provider))
+        started.append(launch(call, what, subnet=subnet, provider=provider))
     return started
 
 

@@ -45,6 +45,11 @@ def target_state(reader: Reader, target_group_arn: str, id: str, port: int) -> s
     return health.target_health(reader, target_group_arn, id, port).state
 
 
+def target_health(reader: Reader, target_group_arn: str, id: str, port: int) -> health.Health:
+    """State, reason code and description that DescribeTargetHealth reports."""
+    return health.target_health(reader, target_group_arn, id, port)
+
+
 def has_load_balancer(reader: Reader, target_group_arn: str) -> bool:
     """Whether a listener or rule of a load balancer forwards to the target group."""
     return bool(health.load_balancers_of(reader, target_group_arn))

@@ -1,0 +1,2 @@
+def record(*args: object) -> None:
+    return None

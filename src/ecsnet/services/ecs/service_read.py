@@ -1,0 +1,56 @@
+"""DescribeServices, ListServices and ListServicesByNamespace."""
+
+from __future__ import annotations
+
+from ecsnet.model.ecs import Service
+from ecsnet.model.tables import SERVICES, SERVICES_BY_CLUSTER
+from ecsnet.services.call import Call, Operation, Reply, Request, not_implemented, read
+from ecsnet.services.ecs import cluster, errors, names, paging, service_render
+
+_LARGEST_DESCRIBE = 10
+_LIST_DEFAULT = 10
+
+
+def describe_services(call: Call, request: Request) -> Reply:
+    where = cluster.find(call, request.get("cluster"))
+    wanted = request["services"]
+    if not wanted:
+        raise errors.invalid("Services cannot be empty.")
+    if len(wanted) > _LARGEST_DESCRIBE:
+        raise errors.invalid(f"Services can have at most {_LARGEST_DESCRIBE} items.")
+    with_tags = "TAGS" in (request.get("include") or ())
+    found, failures = [], []
+    for given in wanted:
+        arn = names.service_arn(call, where.arn, given)
+        service = call.tx.get(SERVICES, arn)
+        if service is None:
+            failures.append({"arn": arn, "reason": "MISSING"})
+        else:
+            found.append(service_render.service(call.tx, service, with_tags=with_tags))
+    return {"services": found, "failures": failures}
+
+
+def list_services(call: Call, request: Request) -> Reply:
+    where = cluster.find(call, request.get("cluster"))
+    rows = call.tx.find(SERVICES_BY_CLUSTER, where.arn)
+    arns = sorted(row.arn for row in rows if row.status != "INACTIVE" and _matches(row, request))
+    chosen, token = paging.page({"maxResults": _LIST_DEFAULT, **request}, arns)
+    return {"serviceArns": list(chosen)} | ({"nextToken": token} if token else {})
+
+
+def _matches(service: Service, request: Request) -> bool:
+    primary = service.deployments[0]
+    launch_type = "FARGATE" if primary.capacity_strategy else primary.launch_type
+    wanted = ((request.get("launchType"), launch_type), (request.get("schedulingStrategy"), service.scheduling))
+    return all(asked in (None, actual) for asked, actual in wanted)
+
+
+def list_services_by_namespace(call: Call, request: Request) -> Reply:
+    raise not_implemented("ListServicesByNamespace", "Cloud Map namespaces")
+
+
+OPERATIONS: tuple[Operation, ...] = (
+    read("DescribeServices", describe_services),
+    read("ListServices", list_services),
+    read("ListServicesByNamespace", list_services_by_namespace),
+)

@@ -1,0 +1,139 @@
+"""The parts of CreateService and UpdateService requests, checked: load balancers, deployment configuration and more.
+
+Texts are those of the service (API types LoadBalancer and DeploymentConfiguration; Developer Guide, "Amazon ECS service
+definition parameters").
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import msgspec
+
+from ecsnet.model.ecs import CircuitBreaker, Service, ServiceLoadBalancer, TaskDefinition
+from ecsnet.model.tables import TARGET_GROUPS
+from ecsnet.services.call import Call, Request, not_implemented
+from ecsnet.services.ecs import errors
+from ecsnet.services.elbv2 import ops as elbv2_ops
+
+_MAX_GROUPS = 5
+_MAX_GRACE = 2_147_483_647
+
+_NOT_BUILT = ("serviceRegistries", "volumeConfigurations", "vpcLatticeConfigurations", "gatewayConnectors")
+
+KEPT = (
+    "enableECSManagedTags",
+    "enableExecuteCommand",
+    "propagateTags",
+    "placementConstraints",
+    "placementStrategy",
+    "availabilityZoneRebalancing",
+)
+"""Members that are stored as given and answered by DescribeServices."""
+
+
+def refuse_what_is_not_built(operation: str, request: Request) -> None:
+    """Raises NotImplemented for members that would otherwise be ignored in silence."""
+    for member in _NOT_BUILT:
+        if request.get(member):
+            raise not_implemented(operation, member)
+    if (request.get("serviceConnectConfiguration") or {}).get("enabled"):
+        raise not_implemented(operation, "serviceConnectConfiguration")
+    controller = (request.get("deploymentController") or {}).get("type", "ECS")
+    if controller != "ECS":
+        raise not_implemented(operation, f"deployment controller {controller}")
+
+
+def load_balancers(
+    call: Call, definition: TaskDefinition, given: Iterable[Mapping[str, Any]]
+) -> tuple[ServiceLoadBalancer, ...]:
+    """The target groups of a service. Raises InvalidParameterException with the text of ECS."""
+    found = tuple(_load_balancer(call, definition, one) for one in given)
+    if len(found) > _MAX_GROUPS:
+        raise errors.invalid(f"load balancers can have at most {_MAX_GROUPS} items.")
+    return found
+
+
+def _load_balancer(call: Call, definition: TaskDefinition, given: Mapping[str, Any]) -> ServiceLoadBalancer:
+    if given.get("loadBalancerName"):
+        raise not_implemented("CreateService", "Classic Load Balancers (loadBalancerName)")
+    if given.get("advancedConfiguration"):
+        raise not_implemented("CreateService", "advancedConfiguration of a load balancer")
+    group, name, port = given.get("targetGroupArn"), given.get("containerName"), given.get("containerPort")
+    if not group:
+        raise errors.invalid("targetGroupArn cannot be blank.")
+    container = next((one for one in definition.containers if one.name == name), None)
+    if container is None:
+        raise errors.invalid(f"The container {name} does not exist in the task definition.")
+    if all(mapping.container_port != port for mapping in container.ports) or port is None:
+        raise errors.invalid(f"The container {name} did not have a container port {port} defined.")
+    row = call.tx.get(TARGET_GROUPS, group)
+    if row is None or (row.account, row.region) != (call.account, call.region):
+        raise errors.invalid(f"The target group {group} does not exist.")
+    wanted = "ip" if definition.network_mode == "awsvpc" else "instance"
+    if row.target_type != wanted:
+        raise errors.invalid(
+            f"The provided target group {group} has target type {row.target_type}, which is incompatible with the "
+            f"{definition.network_mode} network mode specified in the task definition."
+        )
+    if not elbv2_ops.has_load_balancer(call.tx, group):
+        raise errors.invalid(f"The target group with targetGroupArn {group} does not have an associated load balancer.")
+    return ServiceLoadBalancer(target_group=group, container=container.name, port=port)
+
+
+def grace_period(request: Request, *, balanced: bool) -> int | None:
+    """healthCheckGracePeriodSeconds; 0 by default with a load balancer. Raises InvalidParameterException."""
+    given: int | None = request.get("healthCheckGracePeriodSeconds")
+    if given is None:
+        return 0 if balanced else None
+    if not balanced:
+        raise errors.invalid("Health check grace period is only valid for services configured to use load balancers")
+    if not 0 <= given <= _MAX_GRACE:
+        raise errors.invalid(f"healthCheckGracePeriodSeconds must be between 0 and {_MAX_GRACE}.")
+    return given
+
+
+def desired_count(given: int) -> int:
+    if given < 0:
+        raise errors.invalid(f"desiredCount must not be negative, but was {given}.")
+    return given
+
+
+def with_deployment_configuration(operation: str, service: Service, given: Mapping[str, Any] | None) -> Service:
+    """The service with what `given` says over what it had. Raises InvalidParameterException or NotImplemented."""
+    given = given or {}
+    if given.get("strategy", "ROLLING") != "ROLLING":
+        raise not_implemented(operation, f"deployment strategy {given['strategy']}")
+    if (given.get("alarms") or {}).get("enable"):
+        raise not_implemented(operation, "deployment alarms")
+    if given.get("lifecycleHooks"):
+        raise not_implemented(operation, "deployment lifecycle hooks")
+    low = given.get("minimumHealthyPercent", service.minimum_healthy_percent)
+    high = given.get("maximumPercent", service.maximum_percent)
+    if low < 0 or high < 0 or high < low:
+        raise errors.invalid(
+            f"maximumPercent ({high}) must not be less than minimumHealthyPercent ({low}), and neither negative."
+        )
+    if low == high == 100:
+        raise errors.invalid(
+            "Both maximumPercent and minimumHealthyPercent cannot be 100 as this will block deployments."
+        )
+    breaker = given.get("deploymentCircuitBreaker")
+    return msgspec.structs.replace(
+        service,
+        minimum_healthy_percent=low,
+        maximum_percent=high,
+        circuit_breaker=_breaker(breaker) if breaker is not None else service.circuit_breaker,
+    )
+
+
+def _breaker(given: Mapping[str, Any]) -> CircuitBreaker:
+    threshold = given.get("thresholdConfiguration") or {}
+    return CircuitBreaker(
+        enable=given["enable"],
+        rollback=given["rollback"],
+        reset_on_healthy=given.get("resetOnHealthyTask", True),
+        kind=threshold.get("type", "BOUNDED_PERCENT"),
+        value=threshold.get("value", 50),
+    )

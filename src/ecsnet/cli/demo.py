@@ -103,14 +103,15 @@ def _show_refusal() -> None:
         except CliError as error:
             if error.code is not Exit.TIMED_OUT:
                 raise
-            dropped = {rule: count for rule, count in _drops().items() if count > before.get(rule, 0)}
-            for rule, count in dropped.items():
-                packets = count - before.get(rule, 0)
-                out.print(f"  {source} → database: [red]dropped[/], {packets} packets, by {rule}")
+            dropped = {
+                rule: count - before.get(rule, 0) for rule, count in _drops().items() if count > before.get(rule, 0)
+            }
+            for rule, packets in dropped.items():
+                out.print(f"  {source} → database: [red]dropped[/], {packets} packets: {rule}")
             if not dropped:
                 out.print(f"  {source} → database: [red]no answer[/], and no filter counted a packet")
 
 
 def _drops() -> dict[str, int]:
     drops: list[dict[str, Any]] = fetch("GET", "/_ecsnet/drops")
-    return {drop["rule"]: drop["packets"] for drop in drops}
+    return {drop["text"]: drop["packets"] for drop in drops}

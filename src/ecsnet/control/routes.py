@@ -27,7 +27,8 @@ Answer = tuple[int, Any]
 Query = Mapping[str, str]
 Handler = Callable[[Query], Awaitable[Answer]]
 
-_COUNTED_DROP = re.compile(r'counter packets (\d+) bytes \d+ drop(?: comment "([^"]+)")?')
+_COUNTED_DROP = re.compile(r'log prefix "D ([^"]+)".* counter packets (\d+) bytes \d+ drop')
+"""A rule that drops says in its log prefix what decided: `sg-in eni-…`, `sg-out eni-…`, `acl-…/in/100`."""
 
 
 class RefusedError(Exception):
@@ -126,9 +127,9 @@ class Routes:
         """Every rule of every VPC that drops, with the packets that it has counted."""
         drops = []
         for vpc in self._vpcs_with_interfaces():
-            for packets, comment in _COUNTED_DROP.findall(await self._ruleset(router_namespace(vpc))):
-                if comment:
-                    drops.append({"vpc": vpc, "rule": comment, "packets": int(packets)})
+            for rule, packets in _COUNTED_DROP.findall(await self._ruleset(router_namespace(vpc))):
+                what = views.deciding(self._store.snapshot, rule)
+                drops.append({"vpc": vpc, "rule": rule, "packets": int(packets), "text": what})
         return 200, drops
 
     def _vpcs_with_interfaces(self) -> list[str]:
@@ -136,7 +137,7 @@ class Routes:
 
     async def _ruleset(self, netns: str) -> str:
         answer = await self._ask("nft", {"netns": netns})
-        return str(answer["ruleset"])
+        return str(answer["text"])
 
     async def stand_in(self, query: Query) -> Answer:
         task = views.find_task(self._store.snapshot, query.get("task", ""))

@@ -11,6 +11,7 @@ from ecsnet.model.ec2 import NetworkInterface, Subnet, Vpc
 from ecsnet.model.ecs import Service, Task
 from ecsnet.model.tables import (
     ASSOCIATIONS_BY_SUBNET,
+    GROUPS,
     INTERFACES,
     INTERFACES_BY_SUBNET,
     INTERNET_GATEWAYS_BY_VPC,
@@ -133,6 +134,19 @@ def router_of(snapshot: Snapshot, name: str) -> str:
     if len(fits) > 1:
         raise NotFoundError(f"{len(fits)} VPCs are called {name}.", "Give the id: ecsnet map")
     return router_namespace(fits[0].id)
+
+
+def deciding(snapshot: Snapshot, rule: str) -> str:
+    """A dropping rule of the filter in words: which groups or which network ACL entry, and of what."""
+    side, _, identifier = rule.partition(" ")
+    interface = snapshot.get(INTERFACES, identifier)
+    if interface is None or side not in ("sg-in", "sg-out"):
+        return rule
+    groups = ", ".join(
+        f"{group.name} ({group.id})" for key in interface.groups if (group := snapshot.get(GROUPS, key)) is not None
+    )
+    direction = "inbound" if side == "sg-in" else "outbound"
+    return f"no {direction} rule of {groups} admits it at {_user(snapshot, interface)}, {identifier}"
 
 
 def network(snapshot: Snapshot) -> list[Json]:

@@ -19,7 +19,7 @@ from ecsnet.services.ec2 import cidrs, errors, families
 from ecsnet.services.ec2.addressing import allocate_public_ip, elastic_ip_of
 from ecsnet.services.ec2.filters import Filters, some
 from ecsnet.services.ec2.interfaces import associate, unassociate
-from ecsnet.services.ec2.listing import Listing, drop_empty
+from ecsnet.services.ec2.listing import Listing, drop_empty, each
 from ecsnet.services.ec2.quotas import quota
 from ecsnet.services.ec2.tagging import specified, tag_set
 
@@ -195,7 +195,7 @@ _LISTING = Listing(
     ),
     ids="AllocationIds",
     members="Addresses",
-    item=_cached,
+    items=each(_cached),
 )
 
 

@@ -13,7 +13,7 @@ from ecsnet.model.tables import DHCP_OPTIONS, VPCS
 from ecsnet.services.call import AwsError, Cached, Call, Operation, Reply, Request, read, write
 from ecsnet.services.ec2 import errors, families
 from ecsnet.services.ec2.filters import Filters
-from ecsnet.services.ec2.listing import Listing
+from ecsnet.services.ec2.listing import Listing, each
 from ecsnet.services.ec2.tagging import specified, tag_set
 
 _KEYS = (
@@ -107,7 +107,7 @@ _LISTING = Listing(
     ),
     ids="DhcpOptionsIds",
     members="DhcpOptions",
-    item=_cached,
+    items=each(_cached),
 )
 
 OPERATIONS: tuple[Operation, ...] = (

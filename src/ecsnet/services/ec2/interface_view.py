@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from ipaddress import IPv4Address
 from typing import Any
@@ -14,31 +14,50 @@ from ecsnet.services.ec2.addressing import private_dns_name, public_dns_name
 from ecsnet.services.ec2.listing import drop_empty
 from ecsnet.services.ec2.tagging import tag_set
 
+_Surroundings = tuple[ec2.Vpc | None, ec2.Subnet | None, *tuple[ec2.SecurityGroup, ...]]
+
 
 def cached_interface(call: Call, eni: ec2.NetworkInterface) -> Cached:
-    """One list item. Its sources are all records that `interface_item` reads."""
+    """One interface. Its sources are all records that `interface_item` reads."""
+    (item,) = cached_interfaces(call, (eni,))
+    return item
+
+
+def cached_interfaces(call: Call, interfaces: Iterable[ec2.NetworkInterface]) -> list[Cached]:
+    """List items. Many interfaces share a subnet and groups, so those are looked up once for all of them."""
     tx = call.tx
-    observed = tx.get(OBSERVED_INTERFACES, eni.id)
-    vpc = tx.get(VPCS, eni.vpc)
-    subnet = tx.get(SUBNETS, eni.subnet)
-    groups = [tx.get(GROUPS, key) for key in eni.groups]
-    addresses = tuple(tx.find(ELASTIC_IPS_BY_INTERFACE, eni.id)) if tx.keys(ELASTIC_IPS_BY_INTERFACE, eni.id) else ()
-    return Cached(
-        key=("eni", eni.id),
-        sources=(eni, observed, vpc, subnet, *groups, *addresses),
-        build=partial(interface_item, eni, observed is not None, vpc, subnet, groups, addresses),
-    )
+    surroundings: dict[tuple[str, tuple[str, ...]], _Surroundings] = {}
+    items = []
+    for eni in interfaces:
+        place = (eni.subnet, eni.groups)
+        around = surroundings.get(place)
+        if around is None:
+            around = (
+                tx.get(VPCS, eni.vpc),
+                tx.get(SUBNETS, eni.subnet),
+                *(group for group in (tx.get(GROUPS, key) for key in eni.groups) if group is not None),
+            )
+            surroundings[place] = around
+        observed = tx.get(OBSERVED_INTERFACES, eni.id)
+        elastic = tuple(tx.find(ELASTIC_IPS_BY_INTERFACE, eni.id)) if tx.keys(ELASTIC_IPS_BY_INTERFACE, eni.id) else ()
+        items.append(
+            Cached(
+                key=eni.id,
+                sources=(eni, observed, *around, *elastic),
+                build=partial(interface_item, eni, observed is not None, around, elastic),
+            )
+        )
+    return items
 
 
 def interface_item(
     eni: ec2.NetworkInterface,
     observed: bool,
-    vpc: ec2.Vpc | None,
-    subnet: ec2.Subnet | None,
-    groups: Sequence[ec2.SecurityGroup | None],
+    around: _Surroundings,
     addresses: Sequence[ec2.ElasticIp],
 ) -> Mapping[str, Any]:
     """The wire form. Names are given where the VPC gives names (VPC User Guide, "DNS attributes for your VPC")."""
+    vpc, subnet, *groups = around
     named = vpc is not None and vpc.dns_support and vpc.dns_hostnames
     private_name = private_dns_name(eni.region, eni.private_ip) if named else None
     public = association_item(eni, eni.private_ip, addresses, named=named)
@@ -68,7 +87,7 @@ def interface_item(
             ],
             "Ipv6Addresses": [{"Ipv6Address": str(address)} for address in eni.ipv6_ips],
             "Association": public,
-            "Groups": [{"GroupId": one.id, "GroupName": one.name} for one in groups if one is not None],
+            "Groups": [{"GroupId": one.id, "GroupName": one.name} for one in groups],
             "SourceDestCheck": eni.source_dest_check,
             "RequesterManaged": eni.requester_managed,
             "RequesterId": eni.requester_id,

@@ -18,7 +18,7 @@ from ecsnet.model.tables import (
 from ecsnet.services.call import AwsError, Cached, Call, Operation, Reply, Request, read, write
 from ecsnet.services.ec2 import errors, families
 from ecsnet.services.ec2.filters import Filters, some
-from ecsnet.services.ec2.listing import Listing
+from ecsnet.services.ec2.listing import Listing, each
 from ecsnet.services.ec2.quotas import quota
 from ecsnet.services.ec2.tagging import specified, tag_set
 
@@ -116,7 +116,7 @@ _LISTING = Listing(
     ),
     ids="InternetGatewayIds",
     members="InternetGateways",
-    item=_cached,
+    items=each(_cached),
 )
 
 OPERATIONS: tuple[Operation, ...] = (

@@ -23,15 +23,16 @@ class Listing(Generic[R]):
     filters: Filters[R]
     ids: str | None
     members: str
-    item: Callable[[Call, R], Cached]
-    visible: Callable[[Call, R], bool] = lambda call, record: True
+    items: Callable[[Call, Iterable[R]], list[Cached]]
+    visible: Callable[[Call, R], bool] | None = None
     """False for records that AWS no longer lists (a NAT gateway deleted an hour ago)."""
 
     def describe(self, call: Call, request: Request) -> Reply:
         """The reply. Raises the family's NotFound for an unknown id, and what filters and paging raise."""
-        chosen = {self.family.table.key(record): record for record in self.select(call, request)}
+        key = self.family.table.key
+        chosen = {key(record): record for record in self.select(call, request)}
         keys, token = page(request, sorted(chosen), ids_member=self.ids)
-        reply: dict[str, Any] = {self.members: [self.item(call, chosen[key]) for key in keys]}
+        reply: dict[str, Any] = {self.members: self.items(call, [chosen[one] for one in keys])}
         if token is not None:
             reply["NextToken"] = token
         return reply
@@ -50,17 +51,27 @@ class Listing(Generic[R]):
 
     def _named(self, call: Call, key: str) -> R:
         row = self.family.require(call, key)
-        if not self.visible(call, row):
+        if self.visible is not None and not self.visible(call, row):
             raise self.family.unknown(key)
         return row
 
     def _candidates(self, call: Call, tests: Any) -> Iterable[R]:
-        indexed = self.filters.candidates(call, tests, self.family.table)
-        if indexed is None:
-            return (row for row in self.family.all(call) if self.visible(call, row))
-        # An index may span accounts, so what it gives is asked for again in this account and region.
-        key = self.family.table.key
-        return (row for row in indexed if self.family.find(call, key(row)) is row and self.visible(call, row))
+        rows = self.filters.candidates(call, tests, self.family.table)
+        if rows is None:
+            rows = self.family.all(call)
+        else:
+            # An index may span accounts, so what it gives is asked for again in this account and region.
+            key = self.family.table.key
+            rows = [row for row in rows if self.family.find(call, key(row)) is row]
+        if self.visible is None:
+            return rows
+        visible = self.visible
+        return [row for row in rows if visible(call, row)]
+
+
+def each(item: Callable[[Call, R], Cached]) -> Callable[[Call, Iterable[R]], list[Cached]]:
+    """`Listing.items` for families whose items have nothing in common."""
+    return lambda call, records: [item(call, record) for record in records]
 
 
 def drop_empty(members: Mapping[str, Any]) -> dict[str, Any]:

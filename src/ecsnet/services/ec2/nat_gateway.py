@@ -15,7 +15,7 @@ from ecsnet.services.ec2 import cidrs, errors, families, idempotency
 from ecsnet.services.ec2.addressing import no_free_address
 from ecsnet.services.ec2.filters import Filters
 from ecsnet.services.ec2.interfaces import allocate_interface, associate
-from ecsnet.services.ec2.listing import Listing, drop_empty
+from ecsnet.services.ec2.listing import Listing, drop_empty, each
 from ecsnet.services.ec2.nat_gateways import begin_nat_delete, failure, is_listed
 from ecsnet.services.ec2.quotas import quota
 from ecsnet.services.ec2.tagging import specified, tag_set
@@ -214,7 +214,7 @@ _LISTING = Listing(
     ),
     ids="NatGatewayIds",
     members="NatGateways",
-    item=_cached,
+    items=each(_cached),
     visible=is_listed,
 )
 

@@ -21,7 +21,7 @@ from ecsnet.model.tables import (
 from ecsnet.services.call import AwsError, Cached, Call, Operation, Reply, Request, read, write
 from ecsnet.services.ec2 import cidrs, errors, families, idempotency
 from ecsnet.services.ec2.filters import Extract, Filters, flag
-from ecsnet.services.ec2.listing import Listing, drop_empty
+from ecsnet.services.ec2.listing import Listing, drop_empty, each
 from ecsnet.services.ec2.quotas import quota
 from ecsnet.services.ec2.security_groups import EVERYWHERE, EVERYWHERE_6
 from ecsnet.services.ec2.tagging import specified, tag_set
@@ -300,7 +300,7 @@ _LISTING = Listing(
     ),
     ids="NetworkAclIds",
     members="NetworkAcls",
-    item=_cached,
+    items=each(_cached),
 )
 
 OPERATIONS: tuple[Operation, ...] = (

@@ -17,7 +17,7 @@ from ecsnet.services.call import AwsError, Call, Operation, Reply, Request, not_
 from ecsnet.services.ec2 import cidrs, errors, families, idempotency
 from ecsnet.services.ec2.addressing import claim_private, elastic_ip_of, pick_private
 from ecsnet.services.ec2.interface_filters import FILTERS
-from ecsnet.services.ec2.interface_view import cached_interface
+from ecsnet.services.ec2.interface_view import cached_interface, cached_interfaces
 from ecsnet.services.ec2.interfaces import (
     allocate_interface,
     release_interface,
@@ -239,7 +239,7 @@ _LISTING = Listing(
     filters=FILTERS,
     ids="NetworkInterfaceIds",
     members="NetworkInterfaces",
-    item=cached_interface,
+    items=cached_interfaces,
 )
 
 OPERATIONS: tuple[Operation, ...] = (

@@ -21,7 +21,7 @@ from ecsnet.model.tables import (
 from ecsnet.services.call import AwsError, Cached, Call, Operation, Reply, Request, not_implemented, read, write
 from ecsnet.services.ec2 import errors, families, idempotency
 from ecsnet.services.ec2.filters import Extract, Filters, flag
-from ecsnet.services.ec2.listing import Listing, drop_empty
+from ecsnet.services.ec2.listing import Listing, drop_empty, each
 from ecsnet.services.ec2.quotas import quota
 from ecsnet.services.ec2.routes import check_destination, destination, route_item, route_state, target, target_record
 from ecsnet.services.ec2.tagging import specified, tag_set
@@ -287,7 +287,7 @@ _LISTING = Listing(
     ),
     ids="RouteTableIds",
     members="RouteTables",
-    item=_cached,
+    items=each(_cached),
 )
 
 OPERATIONS: tuple[Operation, ...] = (

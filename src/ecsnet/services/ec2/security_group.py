@@ -18,7 +18,7 @@ from ecsnet.services.call import AwsError, Cached, Call, Operation, Reply, Reque
 from ecsnet.services.ec2 import errors, families
 from ecsnet.services.ec2.default_vpc import find_default_vpc
 from ecsnet.services.ec2.filters import Extract, Filters, some
-from ecsnet.services.ec2.listing import Listing
+from ecsnet.services.ec2.listing import Listing, each
 from ecsnet.services.ec2.permissions import permission_items
 from ecsnet.services.ec2.quotas import quota
 from ecsnet.services.ec2.regions import arn
@@ -181,7 +181,9 @@ _FILTERS: Filters[ec2.SecurityGroup] = Filters(
     keys=frozenset({"group-id"}),
     tags=lambda r: r.tags,
 )
-_LISTING = Listing(family=families.GROUP, filters=_FILTERS, ids="GroupIds", members="SecurityGroups", item=_cached)
+_LISTING = Listing(
+    family=families.GROUP, filters=_FILTERS, ids="GroupIds", members="SecurityGroups", items=each(_cached)
+)
 
 
 def describe_security_groups(call: Call, request: Request) -> Reply:
@@ -222,7 +224,7 @@ _FOR_VPC = Listing(
     ),
     ids=None,
     members="SecurityGroupForVpcs",
-    item=_for_vpc,
+    items=each(_for_vpc),
 )
 
 

@@ -25,7 +25,7 @@ from ecsnet.services.ec2 import cidrs, errors, families
 from ecsnet.services.ec2.addressing import free_count
 from ecsnet.services.ec2.default_vpc import DEFAULT_BLOCK, DEFAULT_SUBNET_PREFIX, find_default_vpc
 from ecsnet.services.ec2.filters import Filters, flag, some
-from ecsnet.services.ec2.listing import Listing, drop_empty
+from ecsnet.services.ec2.listing import Listing, drop_empty, each
 from ecsnet.services.ec2.quotas import quota
 from ecsnet.services.ec2.regions import Zone, arn, region_info
 from ecsnet.services.ec2.tagging import specified, tag_set
@@ -239,7 +239,7 @@ _LISTING = Listing(
     ),
     ids="SubnetIds",
     members="Subnets",
-    item=_cached,
+    items=each(_cached),
 )
 
 OPERATIONS: tuple[Operation, ...] = (

@@ -26,7 +26,7 @@ from ecsnet.services.call import AwsError, Cached, Call, Operation, Reply, Reque
 from ecsnet.services.ec2 import cidrs, errors, families
 from ecsnet.services.ec2.default_vpc import add_default_vpc, find_default_vpc
 from ecsnet.services.ec2.filters import Filters, flag
-from ecsnet.services.ec2.listing import Listing
+from ecsnet.services.ec2.listing import Listing, each
 from ecsnet.services.ec2.quotas import quota
 from ecsnet.services.ec2.security_groups import DEFAULT_NAME, default_group, remove_group
 from ecsnet.services.ec2.tagging import specified, tag_set
@@ -267,7 +267,7 @@ _LISTING = Listing(
     ),
     ids="VpcIds",
     members="Vpcs",
-    item=_cached,
+    items=each(_cached),
 )
 
 OPERATIONS: tuple[Operation, ...] = (

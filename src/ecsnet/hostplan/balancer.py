@@ -7,6 +7,9 @@ from typing import Literal
 from ecsnet.hostplan.kernel import HostObject
 
 
+ResourceKind = Literal["cluster", "listener", "scoped_route", "endpoints"]
+
+
 class EnvoyResource(HostObject, frozen=True, kw_only=True, gc=False, tag=True):
     """One Envoy resource.
 
@@ -14,7 +17,7 @@ class EnvoyResource(HostObject, frozen=True, kw_only=True, gc=False, tag=True):
     are those at speed 1; the agent divides them. File names in it are relative to the proxy's working directory.
     """
 
-    kind: Literal["cluster", "listener", "scoped_route", "endpoints"]
+    kind: ResourceKind
     name: str
     body: bytes
     owner: str
@@ -44,7 +47,7 @@ class ServerCertificate(HostObject, frozen=True, kw_only=True, gc=False, tag=Tru
         return certificate_key(self.name)
 
 
-def envoy_key(kind: str, name: str) -> str:
+def envoy_key(kind: ResourceKind, name: str) -> str:
     return f"envoy:{kind}/{name}"
 
 

@@ -6,6 +6,8 @@ that differ.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 Stored = tuple[tuple[str, str], ...]
 
 BALANCER: Mapping[str, str] = {

@@ -17,7 +17,7 @@ import msgspec
 from ecsnet.fabric.kernel import naming
 from ecsnet.fabric.kernel.envoy_replies import local_replies
 from ecsnet.fabric.kernel.envoy_routes import LUA_FILTER, PEER_STATE, SESSION_FILTER, Json, routes
-from ecsnet.hostplan.balancer import EnvoyResource, ServerCertificate, certificate_key, envoy_key
+from ecsnet.hostplan.balancer import EnvoyResource, ResourceKind, ServerCertificate, certificate_key, envoy_key
 from ecsnet.hostplan.kernel import HostObject, namespace_key
 from ecsnet.logical import balancer as logical
 from ecsnet.logical.base import LogicalObject
@@ -59,9 +59,11 @@ def _certificate_name(balancer: str, certificate: str) -> str:
     return hashlib.sha256(f"{balancer}|{certificate}".encode()).hexdigest()[:24]
 
 
-def _resource(kind: str, name: str, type_name: str, body: Json, *, owner: str, after: tuple[str, ...]) -> EnvoyResource:
+def _resource(
+    kind: ResourceKind, name: str, type_name: str, body: Json, *, owner: str, after: tuple[str, ...]
+) -> EnvoyResource:
     return EnvoyResource(
-        kind=kind,  # type: ignore[arg-type]
+        kind=kind,
         name=name,
         body=_ENCODER.encode({"@type": f"{_API}.{type_name}", **body}),
         owner=owner,

@@ -13,6 +13,7 @@ import threading
 from typing import Any
 
 from ecsnet.agent.namespaces import NamespaceFiles
+from ecsnet.agent.netlink import NETLINK_NETFILTER, Netlink, Request, address_text, attributes
 from ecsnet.agent.world import World
 
 
@@ -111,6 +112,29 @@ class Sockets:
             return bool(made.recv(4096))
         except OSError:
             return False
+
+    def claim(self, netns: str, link: str, mac: str, address: str) -> None:
+        """Gratuitous ARP: tell everybody on the link that `address` is at `mac` (RFC 5227)."""
+        hardware, claimed = bytes.fromhex(mac.replace(":", "")), socket.inet_aton(address)
+        header = b"\xff" * 6 + hardware + struct.pack("!H", 0x0806)
+        with self._files.inside(netns):
+            made = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
+        with made:
+            made.bind((link, 0))
+            for operation in (1, 2):
+                body = struct.pack("!HHBBH", 1, 0x0800, 6, 4, operation) + hardware + claimed + b"\0" * 6 + claimed
+                made.send(header + body)
+
+    def tracked(self, netns: str) -> list[str]:
+        """The tracked connections of a namespace as "src=… dst=…" of their first packet."""
+        with self._files.inside(netns), Netlink(NETLINK_NETFILTER) as netlink:
+            entries = list(netlink.dump(Request(type=1 << 8 | 1, flags=0, body=bytes(4))))
+        found = []
+        for entry in entries:
+            pair = attributes(attributes(attributes(entry[4:])[1])[1])
+            addresses = [address_text(pair[kind]) for kind in sorted(pair) if kind in (1, 2, 3, 4)]
+            found.append(f"src={addresses[0]} dst={addresses[1]}")
+        return found
 
     def hang_up(self, number: int) -> None:
         self._made.pop(number).close()

@@ -190,12 +190,12 @@ class Network(RuleBasedStateMachine):
                     t.INTERFACES,
                     rows.interface(
                         number,
-                        f"10.0.{subnet}.{10 + number}",
+                        f"10.0.{subnet}.{20 + number}",
                         subnet,
                         groups=groups,
                         vpc=vpc,
                         owner=None if owner is None else (owner, owners[owner]),
-                        public=f"198.18.0.{number}" if public else None,
+                        public=f"198.18.2.{number}" if public else None,
                         checked=checked,
                     ),
                 )

@@ -13,7 +13,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from ipaddress import IPv4Address
 from pathlib import Path
 
-from sandbox import command, namespace, short_directory
+from sandbox import command, namespace, sandboxed, short_directory
 
 from ecsnet.agent.driver import AgentContext
 from ecsnet.agent.drivers.envoy import EnvoyDriver
@@ -25,11 +25,14 @@ from ecsnet.hostplan.messages import TargetSeen, ToControl
 from ecsnet.logical.balancer import (
     Forward,
     FrontEnd,
+    Match,
     Members,
     Node,
     Pool,
     PoolMember,
     Probe,
+    Redirect,
+    Respond,
     RouteRule,
     Routing,
     Share,
@@ -314,12 +317,36 @@ def routing(*rules: RouteRule, port: int = 80, secure: bool = False, **changes: 
     return Routing(**(values | changes))  # type: ignore[arg-type]
 
 
-def forward(number: int, *matches: object, **changes: object) -> RouteRule:
+def forward(number: int, *matches: Match) -> RouteRule:
     return RouteRule(
-        id=f"rule-{number}-{len(matches)}",
-        matches=matches,  # type: ignore[arg-type]
-        action=Forward(shares=(Share(pool=group_arn(number), weight=1),)),
+        id=f"rule-{number}", matches=matches, action=Forward(shares=(Share(pool=group_arn(number), weight=1),))
     )
+
+
+def rule(action: Forward | Respond | Redirect, *matches: Match) -> RouteRule:
+    return RouteRule(id="rule", matches=matches, action=action)
+
+
+def share(number: int, weight: int = 1, cookie_seconds: int | None = None) -> Share:
+    return Share(pool=group_arn(number), weight=weight, cookie_seconds=cookie_seconds)
+
+
+def in_lab(body: Callable[[Lab], None]) -> Callable[[], None]:
+    """Decorates a test that gets a laboratory of its own, in a sandbox."""
+
+    def run() -> None:
+        lab = Lab()
+        try:
+            body(lab)
+        except BaseException:
+            print(envoy_log(lab.state))
+            raise
+        finally:
+            lab.stop()
+
+    run.__name__ = body.__name__
+    run.__doc__ = body.__doc__
+    return sandboxed(run)
 
 
 def envoy_log(state: Path) -> str:

@@ -118,6 +118,10 @@ class Stack(Record, frozen=True, kw_only=True, gc=False):
     """How many events it has had."""
 
 
+Retain = Literal["no", "always", "except-on-create"]
+"""Whether deletion leaves a resource alone (DeletionPolicy, UpdateReplacePolicy)."""
+
+
 class Physical(Record, frozen=True, kw_only=True, gc=False):
     """One real resource and what it was made from."""
 
@@ -129,8 +133,7 @@ class Physical(Record, frozen=True, kw_only=True, gc=False):
     attributes: str = "{}"
     """JSON text of what Fn::GetAtt can give."""
     depends_on: tuple[str, ...] = ()
-    retain: bool = False
-    """Deletion leaves it alone (DeletionPolicy or UpdateReplacePolicy Retain)."""
+    retain: Retain = "no"
 
 
 class StackResource(Record, frozen=True, kw_only=True, gc=False):

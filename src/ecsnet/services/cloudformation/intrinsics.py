@@ -58,6 +58,8 @@ class Scope:
     """(logical id, attribute) → what Fn::GetAtt gives."""
     export: Callable[[str], str] = _no_export
     zones: Callable[[str], list[str]] = _no_zones
+    extra: Mapping[str, Callable[[Any, Scope], Any]] = field(default_factory=dict)
+    """Functions that exist in this place only (those of Rules)."""
 
 
 def evaluate(value: Any, scope: Scope) -> Any:
@@ -68,7 +70,7 @@ def evaluate(value: Any, scope: Scope) -> Any:
     if isinstance(value, dict):
         if len(value) == 1:
             ((name, argument),) = value.items()
-            function = FUNCTIONS.get(name)
+            function = FUNCTIONS.get(name) or scope.extra.get(name)
             if function is not None:
                 return function(argument, scope)
             if name.startswith("Fn::"):
@@ -293,7 +295,8 @@ def _equals(argument: Any, scope: Scope) -> bool:
     return text(left) == text(right)
 
 
-def _truth(value: Any, scope: Scope) -> bool:
+def truth(value: Any, scope: Scope) -> bool:
+    """Evaluate something that stands where a condition must stand."""
     if isinstance(value, dict) and len(value) == 1 and "Condition" in value:
         return _condition(value["Condition"], scope)
     result = evaluate(value, scope)
@@ -311,11 +314,11 @@ def _condition(name: Any, scope: Scope) -> bool:
 
 
 def _and(argument: Any, scope: Scope) -> bool:
-    return all(_truth(item, scope) for item in _operands("Fn::And", argument))
+    return all(truth(item, scope) for item in _operands("Fn::And", argument))
 
 
 def _or(argument: Any, scope: Scope) -> bool:
-    return any(_truth(item, scope) for item in _operands("Fn::Or", argument))
+    return any(truth(item, scope) for item in _operands("Fn::Or", argument))
 
 
 def _operands(name: str, argument: Any) -> list[Any]:
@@ -325,7 +328,7 @@ def _operands(name: str, argument: Any) -> list[Any]:
 
 
 def _not(argument: Any, scope: Scope) -> bool:
-    return not _truth(_list("Fn::Not", argument, 1)[0], scope)
+    return not truth(_list("Fn::Not", argument, 1)[0], scope)
 
 
 FUNCTIONS: dict[str, Callable[[Any, Scope], Any]] = {
@@ -369,7 +372,7 @@ def conditions(section: Mapping[str, Any], scope: Scope) -> dict[str, bool]:
         for needed in _conditions_in(value):
             result(needed)
         inner = Scope(values=scope.values, mappings=scope.mappings, conditions=done)
-        done[name] = _truth(value, inner)
+        done[name] = truth(value, inner)
         open_names.pop()
         return done[name]
 

@@ -14,8 +14,10 @@ SSM_VALUE = re.compile(r"AWS::SSM::Parameter::Value<(.+)>")
 _LIST = re.compile(r"List<(.+)>")
 _SIMPLE = frozenset({"String", "Number", "CommaDelimitedList", "List<Number>", "List<String>"})
 _ATTRIBUTES = frozenset(
-    "Type Default AllowedValues AllowedPattern ConstraintDescription Description MaxLength MinLength MaxValue "
-    "MinValue NoEcho".split()
+    [
+        *("Type", "Default", "AllowedValues", "AllowedPattern", "ConstraintDescription", "Description"),
+        *("MaxLength", "MinLength", "MaxValue", "MinValue", "NoEcho"),
+    ]
 )
 
 

@@ -23,8 +23,11 @@ MAX_URL_BYTES = 1_048_576
 MAX_DEPTH = 100
 
 _SHORT_FORMS = frozenset(
-    "And Base64 Cidr Contains EachMemberEquals EachMemberIn Equals FindInMap GetAZs GetAtt If ImportValue Join Length "
-    "Not Or Select Split Sub ToJsonString Transform RefAll ValueOf ValueOfAll".split()
+    [
+        *("And", "Base64", "Cidr", "Contains", "EachMemberEquals", "EachMemberIn", "Equals", "FindInMap", "GetAZs"),
+        *("GetAtt", "If", "ImportValue", "Join", "Length", "Not", "Or", "RefAll", "Select", "Split", "Sub"),
+        *("ToJsonString", "Transform", "ValueOf", "ValueOfAll"),
+    ]
 )
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _CONSTRUCT: Any = yaml.constructor.SafeConstructor()
@@ -118,8 +121,8 @@ def _parse_yaml(text: str) -> Document:
     try:
         body = builder.document()
     except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark
-        where = f" (line {mark.line + 1}, column {mark.column + 1})" if mark else ""
+        mark: Any = error.problem_mark
+        where = f" (line {mark.line + 1}, column {mark.column + 1})" if mark is not None else ""
         raise ValidationError(f"Template format error: YAML not well-formed.{where}: {error.problem}") from None
     except yaml.YAMLError as error:
         raise ValidationError(f"Template format error: YAML not well-formed. {error}") from None

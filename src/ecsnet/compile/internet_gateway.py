@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from ipaddress import IPv4Address
 
 from ecsnet.compile import facts
 from ecsnet.compile.view import FragmentSpec, View
-from ecsnet.logical.network import Gateway, Internet, PublicAddress
+from ecsnet.logical.network import INTERNET_CLIENT, Gateway, Internet, PublicAddress
 from ecsnet.model.tables import ELASTIC_IPS, ELASTIC_IPS_BY_INTERFACE, INTERFACES, INTERNET_GATEWAYS
-
-INTERNET_CLIENT = IPv4Address("198.19.255.254")
-"""Where requests from the internet side come from. Never handed out as a public address."""
 
 
 def gateway(view: View, key: str) -> Iterator[Gateway]:

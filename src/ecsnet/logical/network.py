@@ -168,6 +168,10 @@ class Nat(LogicalObject, frozen=True, kw_only=True, gc=False):
     networks: tuple[IPv4Network, ...]
 
 
+INTERNET_CLIENT = IPv4Address("198.19.255.254")
+"""The source of every connection that begins on the internet side, whatever other addresses it has."""
+
+
 class Internet(LogicalObject, frozen=True, kw_only=True, gc=False):
     """Where all gateways meet, with one client of its own."""
 

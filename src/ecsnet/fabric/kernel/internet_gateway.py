@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from ecsnet.fabric.kernel import naming, nft, router
 from ecsnet.hostplan.kernel import Address, HostObject, Link, LinkEnd, Namespace, Neighbour, NftTable, Route
-from ecsnet.logical.network import Gateway, PublicAddress
+from ecsnet.logical.network import INTERNET_CLIENT, Gateway, PublicAddress
 
 # Addresses of the links, the same at every gateway: each link is alone in its namespaces. They are of the block for
 # protocol use (RFC 6890, 192.0.0.0/24) because an ICMP error from a private address is dropped at the edge, and then
@@ -153,6 +153,7 @@ def lower_address(address: PublicAddress) -> Iterator[HostObject]:
         destination=f"{public}/32",
         gateway=GATEWAY_OUTSIDE,
         link=naming.uplink(address.gateway),
+        source=str(INTERNET_CLIENT),
         onlink=True,
         via=outside_link(address.gateway).key,
     )

@@ -1,6 +1,6 @@
 """The program of the child process: moto behind waitress on a free loopback port, which it prints.
 
-It answers only requests that carry its token, so that neither a web page nor another user reaches it past control.
+Run as a file, not as a module, so that nothing of ecsnet is loaded with it. It answers only requests that carry its token, so that neither a web page nor another user reaches it past control.
 """
 
 from __future__ import annotations
@@ -11,8 +11,6 @@ import sys
 import threading
 from collections.abc import Callable, Iterable
 from typing import Any
-
-TOKEN_HEADER = "x-ecsnet-backing"
 
 Environ = dict[str, Any]
 StartResponse = Callable[[str, list[tuple[str, str]]], Any]

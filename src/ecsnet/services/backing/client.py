@@ -6,8 +6,7 @@ import threading
 from datetime import datetime
 from typing import Any
 
-from ecsnet.services.backing.child import TOKEN_HEADER
-from ecsnet.services.backing.process import Address
+from ecsnet.services.backing.process import TOKEN_HEADER, Address
 from ecsnet.services.call import AwsError, Reply, Request
 
 _KEPT = 32

@@ -7,8 +7,7 @@ from collections.abc import AsyncIterator
 import httpx
 
 from ecsnet.aws.http import Head, Send
-from ecsnet.services.backing.child import TOKEN_HEADER
-from ecsnet.services.backing.process import Address
+from ecsnet.services.backing.process import TOKEN_HEADER, Address
 from ecsnet.services.call import AwsError
 
 _HOP_BY_HOP = frozenset(
@@ -16,6 +15,8 @@ _HOP_BY_HOP = frozenset(
 )
 """Headers between two neighbours only (RFC 9110 §7.6.1); `expect` has been answered by our own server."""
 _OURS = frozenset({b"x-moto-account-id", TOKEN_HEADER.encode()})
+_NOT_RETURNED = _HOP_BY_HOP | {b"date", b"via"}
+"""Reply headers that our own server writes, or that tell about the child."""
 _TIMEOUTS = {"connect": 5.0, "read": 300.0, "write": 60.0, "pool": 60.0}
 
 
@@ -51,7 +52,7 @@ class Forwarding:
         except httpx.TransportError as error:
             raise _unavailable(error) from error
         try:
-            kept = [(k.lower(), v) for k, v in reply.headers.raw if k.lower() not in _HOP_BY_HOP]
+            kept = [(k.lower(), v) for k, v in reply.headers.raw if k.lower() not in _NOT_RETURNED]
             await send({"type": "http.response.start", "status": reply.status_code, "headers": kept})
             if head.method != "HEAD":
                 async for chunk in reply.aiter_raw():

@@ -15,6 +15,8 @@ from pathlib import Path
 
 from ecsnet.services.call import AwsError
 
+TOKEN_HEADER = "x-ecsnet-backing"
+"""The request header that carries the child's token."""
 START_DEADLINE = 30.0
 """Seconds until the child must listen; it takes 0.5 s on an idle machine."""
 
@@ -67,7 +69,7 @@ class Child:
             }
             with self._log_file.open("ab") as log_file:
                 process = subprocess.Popen(
-                    [sys.executable, "-m", "ecsnet.services.backing.child"],
+                    [sys.executable, "-P", str(Path(__file__).with_name("child.py"))],
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
                     stderr=log_file,

@@ -1,10 +1,10 @@
-"""DescribeServices, ListServices and ListServicesByNamespace."""
+"""DescribeServices and ListServices."""
 
 from __future__ import annotations
 
 from ecsnet.model.ecs import Service
 from ecsnet.model.tables import SERVICES, SERVICES_BY_CLUSTER
-from ecsnet.services.call import Call, Operation, Reply, Request, not_implemented, read
+from ecsnet.services.call import Call, Operation, Reply, Request, read
 from ecsnet.services.ecs import cluster, errors, names, paging, service_render
 
 _LARGEST_DESCRIBE = 10
@@ -45,12 +45,7 @@ def _matches(service: Service, request: Request) -> bool:
     return all(asked in (None, actual) for asked, actual in wanted)
 
 
-def list_services_by_namespace(call: Call, request: Request) -> Reply:
-    raise not_implemented("ListServicesByNamespace", "Cloud Map namespaces")
-
-
 OPERATIONS: tuple[Operation, ...] = (
     read("DescribeServices", describe_services),
     read("ListServices", list_services),
-    read("ListServicesByNamespace", list_services_by_namespace),
 )

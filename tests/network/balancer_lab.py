@@ -127,6 +127,7 @@ class Lab:
         self.state = short_directory()
         self.observations: queue.Queue[ToControl] = queue.Queue()
         self.health: dict[tuple[str, str, int], TargetSeen] = {}
+        self.woken = threading.Event()
         self.driver = self._driver(speed)
         self.plan: dict[str, HostObject] = {}
         namespace("rt")
@@ -142,7 +143,7 @@ class Lab:
                 state=self.state,
                 namespaces=NamespaceFiles(),
                 emit=self.observations.put,
-                wake=lambda: None,
+                wake=self.woken.set,
                 now=time.time,
                 speed=lambda: speed,
                 rootless=False,

@@ -1,0 +1,131 @@
+"""Health probes and draining with real packets, and what becomes of them in observations."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+from balancer_lab import (
+    ADDRESS,
+    Answer,
+    Lab,
+    eventually,
+    forward,
+    front_end,
+    in_lab,
+    members,
+    pool,
+    probe,
+    routing,
+)
+from sandbox import command
+
+pytestmark = pytest.mark.network
+
+
+def bodies(lab: Lab, count: int = 12) -> set[str]:
+    return {lab.get("/").body for _ in range(count)}
+
+
+@in_lab
+def test_an_unhealthy_target_leaves_and_comes_back(lab: Lab) -> None:
+    one, two = lab.target(1), lab.target(2)
+    lab.apply(pool(1), members(1, one, two), routing(forward(1)), front_end())
+    lab.wait_health(1, one, True)
+    lab.wait_health(1, two, True)
+    assert bodies(lab) == {"t1", "t2"}
+    two.healthy = False
+    seen = lab.wait_health(1, two, False)
+    assert (seen.reason, seen.description) == (
+        "Target.ResponseCodeMismatch",
+        "Health checks failed with these codes: [500]",
+    )
+    assert bodies(lab) == {"t1"}
+    two.healthy = True
+    assert lab.wait_health(1, two, True).reason is None
+    assert bodies(lab) == {"t1", "t2"}
+
+
+@in_lab
+def test_when_all_are_unhealthy_all_are_used(lab: Lab) -> None:
+    one, two = lab.target(1), lab.target(2)
+    lab.apply(pool(1), members(1, one, two), routing(forward(1)), front_end())
+    one.healthy = two.healthy = False
+    lab.wait_health(1, one, False)
+    lab.wait_health(1, two, False)
+    assert bodies(lab) == {"t1", "t2"}
+    one.healthy = True
+    lab.wait_health(1, one, True)
+    assert bodies(lab) == {"t1"}
+
+
+@in_lab
+def test_how_probes_look_and_why_they_fail(lab: Lab) -> None:
+    one, two = lab.target(1), lab.target(2)
+    lab.apply(
+        pool(1, probe=probe(path="/ping", port=8080)),
+        members(1, one, port=9, probe_port=8080),
+        pool(2),
+        members(2, two, port=9),
+        routing(forward(1)),
+        front_end(),
+    )
+    lab.wait_health(1, one, True, port=9)
+    seen = one.probes[-1]
+    assert (seen.method, seen.path, seen.peer) == ("GET", "/ping", ADDRESS)
+    names = {name.lower(): value for name, value in seen.headers.items()}
+    assert names["host"] == f"{one.address}:8080"
+    assert names["user-agent"] == "ELB-HealthChecker/2.0"
+    assert len({seen.peer_port for seen in one.probes}) == len(one.probes), "a connection was used twice"
+    assert lab.wait_health(2, two, False, port=9).reason == "Target.FailedHealthChecks"
+
+
+@in_lab
+def test_a_black_hole_times_out(lab: Lab) -> None:
+    one, two = lab.target(1), lab.target(2)
+    lab.apply(pool(1), members(1, one), routing(forward(1)), front_end())
+    lab.wait_health(1, one, True)
+    command("ip", "-n", "rt", "route", "replace", "blackhole", f"{two.address}/32")
+    command("ip", "-n", two.name, "link", "set", "eth0", "down")
+    command("ip", "-n", "rt", "route", "replace", f"{two.address}/32", "dev", "e2")
+    lab.apply(members(1, one, two))
+    assert bodies(lab) == {"t1"}, "an unchecked target was used beside a healthy one"
+    seen = lab.wait_health(1, two, False)
+    assert (seen.reason, seen.description) == ("Target.Timeout", "Request timed out")
+
+
+@in_lab
+def test_a_draining_target_finishes_what_it_has(lab: Lab) -> None:
+    one, two = lab.target(1), lab.target(2)
+    lab.apply(pool(1), members(1, one), routing(forward(1)), front_end())
+    lab.wait_health(1, one, True)
+    one.delay.clear()
+    answers: list[Answer] = []
+    running = threading.Thread(target=lambda: answers.append(lab.get("/long")))
+    running.start()
+    eventually(lambda: bool(one.seen))
+    lab.apply(members(1, two, draining=(one,)))
+    lab.wait_health(1, two, True)
+    assert bodies(lab) == {"t2"}
+    one.delay.set()
+    running.join(20)
+    assert [(answer.status, answer.body) for answer in answers] == [(200, "t1")]
+    lab.apply(members(1, two))
+    assert bodies(lab) == {"t2"}
+    assert [seen.path for seen in one.seen] == ["/long"]
+
+
+@in_lab
+def test_a_target_that_comes_back_is_reported_again(lab: Lab) -> None:
+    one, two = lab.target(1), lab.target(2)
+    lab.apply(pool(1), members(1, one, two), routing(forward(1)), front_end())
+    lab.wait_health(1, one, True)
+    lab.wait_health(1, two, True)
+    lab.apply(members(1, two, draining=(one,)))
+    lab.health.clear()
+    lab.apply(members(1, one, two))
+    lab.wait_health(1, one, True)
+    lab.apply(members(1, two))
+    lab.health.clear()
+    lab.apply(members(1, one, two))
+    lab.wait_health(1, one, True)

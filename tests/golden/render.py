@@ -5,8 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TypeVar
 
-from ecsnet.hostplan.kernel import HostObject, NftChain, NftElement, NftSet, NftTable
-
+from ecsnet.hostplan.kernel import (
+    Address,
+    HostObject,
+    Link,
+    Namespace,
+    Neighbour,
+    NftChain,
+    NftElement,
+    NftSet,
+    NftTable,
+    PolicyRule,
+    Route,
+)
 
 T = TypeVar("T", bound=HostObject)
 
@@ -28,6 +39,37 @@ def nft_text(objects: Iterable[HostObject], netns: str) -> str:
             + ("  # publish\n" if element.publish else "\n")
         )
     return "".join(lines)
+
+
+def plan_text(objects: Iterable[HostObject]) -> str:
+    """Namespaces, links, addresses, neighbours, routes and rules, one line each, in the words of `ip`."""
+    return "".join(f"{line}\n" for line in sorted(filter(None, map(_line, objects))))
+
+
+def _line(item: HostObject) -> str | None:
+    match item:
+        case Namespace():
+            return f"{item.name} # {item.owner}"
+        case Link():
+            a, b = item.a, item.b
+            return f"{a.netns} link {a.name} {a.mac} mtu {item.mtu} peer {b.netns} {b.name} {b.mac}"
+        case Address():
+            return f"{item.netns} address {item.address} dev {item.link}"
+        case Neighbour():
+            return f"{item.netns} neighbour {item.address} lladdr {item.mac} dev {item.link}"
+        case Route():
+            way = "" if item.gateway is None else f" via {item.gateway}"
+            way += "" if item.link is None else f" dev {item.link}"
+            way += "" if item.source is None else f" src {item.source}"
+            way += " onlink" if item.onlink else ""
+            return f"{item.netns} route table {item.table} {item.kind} {item.destination}{way}"
+        case PolicyRule():
+            chosen = "" if item.mark is None else f" fwmark {item.mark:#x}/{item.mask:#x}"
+            chosen += "" if item.source is None else f" from {item.source}"
+            action = "blackhole" if item.table is None else f"lookup {item.table}"
+            return f"{item.netns} rule {item.family} pref {item.priority}{chosen} {action}"
+        case _:
+            return None
 
 
 def _of(kind: type[T], objects: list[HostObject], netns: str) -> list[T]:

@@ -6,9 +6,10 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 import pytest
+from botocore.awsrequest import HeadersDict
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
-from shapes import model, normal, parser, serializer, stamped, values, without_empty_lists
+from shapes import model, normal, parser, serializer, stamped, values, shown
 
 from ecsnet.aws import models
 from ecsnet.aws.http import Head
@@ -29,7 +30,10 @@ SAMPLE = {
         ("CreateLoadBalancer", "CreateRule", "ModifyTargetGroup", "DescribeTargetHealth", "RegisterTargets",
          "CreateListener", "SetRulePriorities", "DescribeRules"),
     ),
-    "cloudformation": ("query", ("CreateStack", "DescribeStacks", "CreateChangeSet", "DescribeStackEvents", "UpdateStackSet")),
+    "cloudformation": (
+        "query",
+        ("CreateStack", "DescribeStacks", "CreateChangeSet", "DescribeStackEvents", "UpdateStackSet"),
+    ),
     "sts": ("query", ("AssumeRole", "GetCallerIdentity", "AssumeRoleWithWebIdentity")),
     "autoscaling": ("query", ("CreateAutoScalingGroup", "PutScalingPolicy")),
     "sns": ("query", ("PublishBatch", "SetEndpointAttributes")),
@@ -43,9 +47,12 @@ SAMPLE = {
     "dynamodb": ("json", ("PutItem",)),
     "route53": (
         "rest-xml",
-        ("ChangeResourceRecordSets", "CreateHostedZone", "ListResourceRecordSets", "CreateHealthCheck", "GetHostedZone"),
+        ("ChangeResourceRecordSets", "CreateHostedZone", "ListResourceRecordSets", "CreateHealthCheck"),
     ),
-    "s3": ("rest-xml", ("PutBucketLifecycleConfiguration", "ListObjectsV2", "PutBucketAcl", "PutBucketTagging", "HeadObject")),
+    "s3": (
+        "rest-xml",
+        ("PutBucketVersioning", "ListObjectsV2", "PutBucketAcl", "PutBucketTagging", "HeadObject"),
+    ),
     "lambda": ("rest-json", ("CreateFunction", "ListFunctions", "Invoke", "GetFunction", "TagResource")),
     "appmesh": ("rest-json", ("CreateVirtualNode", "ListMeshes")),
     "efs": ("rest-json", ("CreateFileSystem", "DescribeMountTargets")),
@@ -66,7 +73,7 @@ def own(service: str) -> OwnService:
 
 
 def quick(function: Any) -> Any:
-    return settings(max_examples=25, deadline=None, database=None, suppress_health_check=list(HealthCheck))(function)
+    return settings(max_examples=10, deadline=None, database=None, suppress_health_check=list(HealthCheck))(function)
 
 
 def head(request: dict[str, Any]) -> tuple[Head, bytes]:
@@ -109,7 +116,7 @@ def test_we_read_what_botocore_sends(service: str, protocol: Any, operation: str
         read = codec.parse(payload)
         expected = normal(shape, params) if shape is not None else {}
         if protocol in ("ec2", "rest-xml", "query"):
-            read, expected = without_empty_lists(read), without_empty_lists(expected)
+            read, expected = shown(read), shown(expected)
         assert read == expected
 
     check()
@@ -127,12 +134,16 @@ def test_botocore_reads_what_we_write(service: str, protocol: Any, operation: st
         reply = data.draw(values(shape)) if shape is not None else {}
         written = codec.write(reply, "the-request-id")
         assert isinstance(written.body, bytes)
-        headers = {name.decode(): value.decode("latin-1") for name, value in written.headers}
+        headers = HeadersDict({name.decode(): value.decode("latin-1") for name, value in written.headers})
         response = {"status_code": written.status, "headers": headers, "body": written.body}
         if shape is not None and shape.serialization.get("payload"):
             payload = shape.members[shape.serialization["payload"]]
-            assume(payload.type_name not in ("blob", "string"))
+            if payload.type_name in ("blob", "string"):  # botocore leaves streams to its HTTP client
+                whole = reply.pop(shape.serialization["payload"], b"")
+                assert written.body == (whole if isinstance(whole, bytes) else whole.encode())
+                response["body"] = b""
         parsed = parser(protocol).parse(response, shape)
+        parsed = {name: value for name, value in parsed.items() if value not in ("", b"")}
         metadata = parsed.pop("ResponseMetadata")
         if protocol != "rest-xml":
             assert metadata["RequestId"] == "the-request-id"
@@ -145,6 +156,6 @@ def test_botocore_reads_what_we_write(service: str, protocol: Any, operation: st
             m.serialization.get("location") for m in shape.members.values()
         ):
             read = {k: v for k, v in read.items() if v != {} or k in expected}
-        assert without_empty_lists(read) == without_empty_lists(expected)
+        assert shown(read) == shown(expected)
 
     check()

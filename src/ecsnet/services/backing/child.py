@@ -1,6 +1,7 @@
 """The program of the child process: moto behind waitress on a free loopback port, which it prints.
 
-Run as a file, not as a module, so that nothing of ecsnet is loaded with it. It answers only requests that carry its token, so that neither a web page nor another user reaches it past control.
+Run as a file, not as a module, so that nothing of ecsnet is loaded with it.
+It answers only requests that carry its token, so that neither a web page nor another user reaches it past control.
 """
 
 from __future__ import annotations

@@ -220,6 +220,29 @@ class Cloud:
         arn: str = self.ecs("RegisterTaskDefinition", **request)["taskDefinition"]["taskDefinitionArn"]
         return arn
 
+    def balancer(self, name: str = "web", *, delay: int = 300) -> str:
+        """An ip target group behind the listener of a load balancer; answers the target group's ARN.
+
+        `delay` is the deregistration delay in seconds.
+        """
+        vpc = self.ec2("DescribeVpcs")["Vpcs"][0]["VpcId"]
+        group = self.elbv2("CreateTargetGroup", Name=name, Protocol="HTTP", Port=80, VpcId=vpc, TargetType="ip")
+        arn: str = group["TargetGroups"][0]["TargetGroupArn"]
+        self.elbv2(
+            "ModifyTargetGroupAttributes",
+            TargetGroupArn=arn,
+            Attributes=[{"Key": "deregistration_delay.timeout_seconds", "Value": str(delay)}],
+        )
+        made = self.elbv2("CreateLoadBalancer", Name=name, Subnets=self.subnets[:2])["LoadBalancers"][0]
+        self.elbv2(
+            "CreateListener",
+            LoadBalancerArn=made["LoadBalancerArn"],
+            Protocol="HTTP",
+            Port=80,
+            DefaultActions=[{"Type": "forward", "TargetGroupArn": arn}],
+        )
+        return arn
+
     def network(self, *, subnets: int = 2, **more: Any) -> dict[str, Any]:
         return {"awsvpcConfiguration": {"subnets": self.subnets[:subnets], **more}}
 

@@ -14,24 +14,7 @@ from ecsnet.model.tables import TARGETS
 @pytest.fixture
 def group(cloud: Cloud) -> str:
     """ARN of an ip target group behind a listener, deregistration delay 20 s."""
-    vpc = cloud.ec2("DescribeVpcs")["Vpcs"][0]["VpcId"]
-    arn: str = cloud.elbv2("CreateTargetGroup", Name="web", Protocol="HTTP", Port=80, VpcId=vpc, TargetType="ip")[
-        "TargetGroups"
-    ][0]["TargetGroupArn"]
-    cloud.elbv2(
-        "ModifyTargetGroupAttributes",
-        TargetGroupArn=arn,
-        Attributes=[{"Key": "deregistration_delay.timeout_seconds", "Value": "20"}],
-    )
-    balancer = cloud.elbv2("CreateLoadBalancer", Name="web", Subnets=cloud.subnets[:2])["LoadBalancers"][0]
-    cloud.elbv2(
-        "CreateListener",
-        LoadBalancerArn=balancer["LoadBalancerArn"],
-        Protocol="HTTP",
-        Port=80,
-        DefaultActions=[{"Type": "forward", "TargetGroupArn": arn}],
-    )
-    return arn
+    return cloud.balancer(delay=20)
 
 
 def create(cloud: Cloud, group: str, *, desired: int = 1, **more: Any) -> None:

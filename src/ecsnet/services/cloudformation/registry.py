@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ecsnet.services.cloudformation.resources import ec2, ec2_groups, ec2_routing
+from ecsnet.services.cloudformation.resources import custom, ec2, ec2_groups, ec2_routing, ecs, elbv2, nested
 from ecsnet.services.cloudformation.resources.base import Provisioner
 
 PROVISIONERS: Mapping[str, Provisioner] = {
-    provisioner.type: provisioner for module in (ec2, ec2_routing, ec2_groups) for provisioner in module.PROVISIONERS
+    provisioner.type: provisioner
+    for module in (custom, ec2, ec2_routing, ec2_groups, ecs, elbv2, nested)
+    for provisioner in module.PROVISIONERS
 }

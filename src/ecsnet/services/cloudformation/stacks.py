@@ -22,6 +22,7 @@ from ecsnet.services.cloudformation.turn import importers, open_deletion, refuse
 from ecsnet.services.cloudformation.version import version_of
 
 _NAME = re.compile(r"[a-zA-Z][-a-zA-Z0-9]{0,127}")
+NO_UPDATES = "No updates are to be performed."
 UPDATABLE = frozenset(
     [
         StackStatus.CREATE_COMPLETE,
@@ -115,7 +116,7 @@ def update_stack(call: Call, request: Request, types: Collection[str]) -> Stack:
     check_updatable(stack)
     version, plan = version_of(call, request, identity_of(stack), stack.current, types)
     if not differs(call.tx, stack, version, plan):
-        raise ValidationError("No updates are to be performed.")
+        raise ValidationError(NO_UPDATES)
     stack = replace(
         stack,
         token=token,

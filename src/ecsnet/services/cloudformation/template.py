@@ -121,7 +121,7 @@ def _parse_yaml(text: str) -> Document:
     try:
         body = builder.document()
     except yaml.MarkedYAMLError as error:
-        mark: Any = error.problem_mark
+        mark = getattr(error, "problem_mark", None)
         where = f" (line {mark.line + 1}, column {mark.column + 1})" if mark is not None else ""
         raise ValidationError(f"Template format error: YAML not well-formed.{where}: {error.problem}") from None
     except yaml.YAMLError as error:

@@ -7,11 +7,13 @@ key (say, a resolver address after the VPC's attributes changed) takes effect wi
 from __future__ import annotations
 
 import threading
+import traceback
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 
 from ecsnet.agent.runtimes.runtime import Found, Runtime, RuntimeName, WorkloadError
+from ecsnet.agent.runtimes.tail import LogTail
 from ecsnet.hostplan.kernel import HostObject
 from ecsnet.hostplan.messages import ContainerSeen
 from ecsnet.hostplan.workload import Workload
@@ -34,11 +36,13 @@ class WorkloadDriver:
         choose: Callable[[Workload], RuntimeName],
         emit: Emit,
         now: Callable[[], float],
+        tail: LogTail | None = None,
     ) -> None:
         self._runtimes = runtimes
         self._choose = choose
         self._emit = emit
         self._now = now
+        self._tail = tail
         self._workers = ThreadPoolExecutor(max_workers=WORKERS, thread_name_prefix="workload")
         self._lock = threading.Lock()
         self._queues: dict[str, deque[Callable[[], None]]] = {}
@@ -62,6 +66,11 @@ class WorkloadDriver:
             for found in holds:
                 there[found.key] = desired.get(found.key)
                 self._where.setdefault(found.key, name)
+                workload = desired.get(found.key)
+                if isinstance(workload, Workload):
+                    self._wanted[found.key] = workload
+                    if self._tail is not None:
+                        self._tail.follow(workload, from_end=True)
                 if found.key not in busy:
                     self._report(found, name)
         # One that is being started is there; one that failed to start is not tried again: ECS replaces the task.
@@ -83,12 +92,15 @@ class WorkloadDriver:
 
     def close(self) -> None:
         self._workers.shutdown(wait=False, cancel_futures=True)
+        if self._tail is not None:
+            self._tail.close()
         for runtime in self._runtimes.values():
             runtime.close()
 
     def ended(self, name: RuntimeName, found: Found) -> None:
         """Told by a runtime (any thread): a container has ended by itself."""
-        self._report(found, name)
+        # In the container's own order, so that a very short life is not told backwards.
+        self._enqueue(found.key, lambda: self._report(found, name))
 
     def runtime_of(self, key: str) -> RuntimeName | None:
         """The runtime that holds a container; None while it is not known."""
@@ -101,7 +113,7 @@ class WorkloadDriver:
                 self._queues[key].append(action)
                 return
             self._queues[key] = deque((action,))
-        self._workers.submit(self._drain, key)
+        self._workers.submit(self._drain, key).add_done_callback(_complain)
 
     def _drain(self, key: str) -> None:
         while True:
@@ -111,7 +123,12 @@ class WorkloadDriver:
                     del self._queues[key]
                     return
                 action = queue.popleft()
-            action()
+            try:
+                action()
+            except BaseException:
+                with self._lock:
+                    del self._queues[key]
+                raise
 
     def _start(self, workload: Workload) -> None:
         key = workload.key
@@ -119,6 +136,8 @@ class WorkloadDriver:
             return
         name: RuntimeName = self._choose(workload) if workload.runtime == "auto" else workload.runtime
         self._say(key, "starting", name, "")
+        if self._tail is not None:
+            self._tail.follow(workload, from_end=True)
         try:
             runtime_id = self._runtimes[name].start(workload)
         except WorkloadError as error:
@@ -138,6 +157,8 @@ class WorkloadDriver:
                 return
             if found is not None:
                 self._report(found, name)
+        if self._tail is not None:
+            self._tail.leave(key)
         self._where.pop(key, None)
         self._seen.pop(key, None)
 
@@ -177,3 +198,10 @@ class WorkloadDriver:
         )
         self._seen[key] = seen
         self._emit(seen)
+
+
+def _complain(done: Future[None]) -> None:
+    """A fault in our own code must show in the agent's log."""
+    error = None if done.cancelled() else done.exception()
+    if error is not None:
+        traceback.print_exception(error)

@@ -9,8 +9,12 @@ import msgspec
 
 from ecsnet.agent.driver import AgentContext, AskError, AskHandler, Part
 from ecsnet.agent.runtimes.driver import WorkloadDriver
+from ecsnet.agent.runtimes.podman import PodmanRuntime
+from ecsnet.agent.runtimes.podman_store import Store, users_store
+from ecsnet.agent.runtimes.process import ProcessRuntime
 from ecsnet.agent.runtimes.runtime import RuntimeName, WorkloadError
 from ecsnet.agent.runtimes.standin import StandInRuntime
+from ecsnet.agent.runtimes.tail import LogTail
 from ecsnet.hostplan.workload import Workload
 
 T = TypeVar("T")
@@ -32,13 +36,30 @@ class ExitArgument(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def workloads(context: AgentContext) -> Part:
-    """The containers of this host: stand-ins."""
+    """The containers of this host: real where the image is present, else stand-ins; processes where asked for."""
+    logs = context.state / "logs"
+    podman = PodmanRuntime(
+        Store(directory=context.state / "podman", additional=users_store()),
+        logs,
+        context.state / "podman.log",
+        context.namespaces,
+        ended=lambda found: driver.ended("podman", found),
+    )
+    process = ProcessRuntime(
+        context.state / "process", logs, context.namespaces, ended=lambda found: driver.ended("process", found)
+    )
     standin = StandInRuntime(context.state, ended=lambda found: driver.ended("stand-in", found), lost=context.wake)
 
     def choose(workload: Workload) -> RuntimeName:
-        return "stand-in"
+        return "podman" if podman.present(workload.image) else "stand-in"
 
-    driver = WorkloadDriver({"stand-in": standin}, choose=choose, emit=context.emit, now=context.now)
+    driver = WorkloadDriver(
+        {"stand-in": standin, "podman": podman, "process": process},
+        choose=choose,
+        emit=context.emit,
+        now=context.now,
+        tail=LogTail(logs, context.emit, context.now),
+    )
     return Part(driver=driver, asks={"standin.health": _health(standin), "standin.exit": _exit(standin)})
 
 

@@ -1,0 +1,190 @@
+"""Real containers of an image made from local files, in task namespaces."""
+
+from __future__ import annotations
+
+import os
+import queue
+import shutil
+import signal
+import subprocess
+import tarfile
+import time
+from pathlib import Path
+
+import msgspec
+import pytest
+from sandbox import command, namespace, sandboxed, wire
+
+from ecsnet.agent.namespaces import NamespaceFiles
+from ecsnet.agent.runtimes.driver import WorkloadDriver
+from ecsnet.agent.runtimes.podman import PodmanRuntime
+from ecsnet.agent.runtimes.podman_store import Store
+from ecsnet.hostplan.messages import ContainerSeen
+from ecsnet.hostplan.workload import Workload
+
+pytestmark = pytest.mark.network
+
+TASK = "arn:aws:ecs:eu-west-1:123456789012:task/shop/0123456789abcdef0123456789abcdef"
+APPLETS = ("sh", "cat", "hostname", "httpd", "wget", "sleep", "mkdir", "env", "id")
+SERVE = "mkdir -p /www && echo real > /www/index.html && exec httpd -f -p 8080 -h /www"
+POLITE = "trap 'exit 9' TERM; " + SERVE.replace("exec httpd -f", "httpd") + "; while :; do sleep 0.1; done"
+
+
+class Agent:
+    def __init__(self, state: Path) -> None:
+        self.state = state
+        self.seen: queue.Queue[ContainerSeen] = queue.Queue()
+        self.store = Store(directory=state / "podman")
+        self.runtime = PodmanRuntime(
+            self.store,
+            state / "logs",
+            state / "podman.log",
+            NamespaceFiles(),
+            ended=lambda found: self.driver.ended("podman", found),
+        )
+        self.driver = WorkloadDriver(
+            {"podman": self.runtime}, choose=lambda workload: "podman", emit=self.seen.put, now=time.time
+        )
+
+    def expect(self, *states: str) -> ContainerSeen:
+        for state in states:
+            seen = self.seen.get(timeout=30)
+            assert seen.state == state, seen
+        return seen
+
+    def image(self) -> None:
+        """Imports an image that holds a static busybox and nothing else."""
+        self.store.prepare()
+        root = self.state / "root"
+        (root / "bin").mkdir(parents=True)
+        shutil.copy("/bin/busybox", root / "bin/busybox")
+        for applet in APPLETS:
+            (root / "bin" / applet).symlink_to("busybox")
+        archive = self.state / "root.tar"
+        with tarfile.open(archive, "w") as tar:
+            tar.add(root, arcname=".")
+        subprocess.run(
+            self.store.command("import", str(archive), "shop/web:7"),
+            env=self.store.environment(),
+            check=True,
+            capture_output=True,
+            timeout=30,
+        )
+
+    def log(self) -> str:
+        return (self.state / "logs" / TASK.rpartition("/")[2] / "web.log").read_text()
+
+
+def workload(*script: str, **changes: object) -> Workload:
+    base = Workload(
+        owner=TASK,
+        container="web",
+        netns="t1",
+        runtime="podman",
+        image="shop/web:7",
+        entry_point=("sh", "-c"),
+        command=script,
+        environment=(("GREETING", "hello world"),),
+        nameserver="10.0.0.2",
+        search=("ec2.internal",),
+        hostname="ip-10-0-1-10.ec2.internal",
+        hosts=(("127.0.0.1", "localhost"), ("10.0.1.10", "ip-10-0-1-10.ec2.internal")),
+        stop_timeout=5,
+    )
+    return msgspec.structs.replace(base, **changes)
+
+
+def ready(tmp_path: Path) -> Agent:
+    namespace("t1")
+    namespace("r1")
+    wire("t1", "r1", "e1", "10.0.1.10", "10.0.1.1")
+    # The machine's cgroups are version 1 or mixed, which crun refuses: hidden, as the world does.
+    command("mount", "-t", "tmpfs", "tmpfs", "/sys/fs/cgroup")
+    command("mount", "-t", "tmpfs", "tmpfs", "/dev/shm")
+    agent = Agent(tmp_path)
+    agent.image()
+    return agent
+
+
+def fetch() -> str:
+    return command(
+        "ip", "netns", "exec", "r1", "curl", "-sS", "--retry-connrefused", "--retry", "20", "--retry-delay", "1",
+        "--max-time", "20", "http://10.0.1.10:8080/",
+    )  # fmt: skip
+
+
+@sandboxed
+def test_runs_a_real_image_in_the_tasks_namespace(tmp_path: Path) -> None:
+    agent = ready(tmp_path)
+    script = "cat /etc/resolv.conf /etc/hosts; hostname; echo $GREETING; ulimit -n; " + POLITE
+    agent.driver.apply((workload(script),), ())
+    seen = agent.expect("starting", "running")
+    assert (seen.runtime, len(seen.runtime_id)) == ("podman", 64)
+    assert fetch() == "real\n"
+    lines = [line.split(" ", 3)[3] for line in agent.log().splitlines()]
+    assert "nameserver 10.0.0.2" in lines
+    assert "search ec2.internal" in lines
+    assert "10.0.1.10\tip-10-0-1-10.ec2.internal" in lines
+    assert "ip-10-0-1-10.ec2.internal" in lines
+    assert "hello world" in lines
+    # Nothing listens where the image does not: no stand-in is in the way.
+    closed = subprocess.run(
+        ["ip", "netns", "exec", "r1", "curl", "-s", "http://10.0.1.10:80/"],
+        capture_output=True,
+        timeout=10,
+        check=False,
+    )
+    assert closed.returncode == 7
+    agent.driver.apply((), (workload().key,))
+    assert agent.expect("stopped").exit_code == 9
+    assert agent.runtime.found() == ()
+
+
+@sandboxed
+def test_tells_the_exit_code_of_what_ends_by_itself(tmp_path: Path) -> None:
+    agent = ready(tmp_path)
+    agent.driver.apply((workload("sleep 0.3; exit 7"),), ())
+    seen = agent.expect("starting", "running", "stopped")
+    assert seen.exit_code == 7
+    # It stays as it is until it leaves the plan; then its last state is not told a second time.
+    wanted = {workload().key: workload("sleep 0.3; exit 7")}
+    assert agent.driver.observe(wanted) == wanted
+    agent.driver.apply((), tuple(wanted))
+    agent.driver.apply((workload("exit 3"),), ())
+    assert agent.expect("starting", "running", "stopped").exit_code == 3
+
+
+@sandboxed
+def test_containers_outlive_agent_and_service_and_are_adopted(tmp_path: Path) -> None:
+    agent = ready(tmp_path)
+    wanted = {workload().key: workload(SERVE)}
+    agent.driver.apply(tuple(wanted.values()), ())
+    first = agent.expect("starting", "running")
+    agent.driver.close()
+    for pid in command("pgrep", "-f", "podman .*system service").split():
+        os.kill(int(pid), signal.SIGKILL)
+    assert fetch() == "real\n"
+
+    second = Agent(tmp_path)
+    assert second.driver.observe(wanted) == wanted
+    seen = second.expect("running")
+    assert seen.runtime_id == first.runtime_id
+    os.kill(int(command("pgrep", "-x", "httpd").split()[0]), signal.SIGKILL)
+    assert second.expect("stopped").exit_code == 137
+
+
+@sandboxed
+def test_what_cannot_run_says_why(tmp_path: Path) -> None:
+    agent = ready(tmp_path)
+    agent.driver.apply((workload("x", image="shop/api:1"),), ())
+    reason = agent.expect("starting", "failed").reason
+    assert reason is not None
+    assert reason.startswith("the image shop/api:1 is not present")
+    broken = workload("x", container="broken", entry_point=("/no/such/program",))
+    agent.driver.apply((broken,), ())
+    reason = agent.expect("starting", "failed").reason
+    assert reason is not None
+    assert "/no/such/program" in reason
+    assert agent.runtime.present("shop/web:7")
+    assert not agent.runtime.present("shop/web")
+    assert not agent.runtime.present("web:7")

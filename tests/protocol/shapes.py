@@ -32,8 +32,11 @@ def model(service: str) -> ServiceModel:
     return _MODELS[service]
 
 
-def values(shape: Any, depth: int = 3) -> st.SearchStrategy[Any]:
-    """Values that fit a botocore shape and its limits; below `depth` only required members."""
+def values(shape: Any, depth: int = 3, *, full: bool = False) -> st.SearchStrategy[Any]:
+    """Values that fit a botocore shape and its limits; below `depth` only required members.
+
+    `full`: no empty lists, maps and structures, of which a form shows nothing.
+    """
     location = shape.serialization.get("location")
     low = shape.metadata.get("min")
     high = shape.metadata.get("max")
@@ -41,10 +44,10 @@ def values(shape: Any, depth: int = 3) -> st.SearchStrategy[Any]:
         case "structure":
             if shape.is_document_type:
                 return st.dictionaries(TEXT, TEXT, max_size=2)
-            return _structure(shape, depth)
+            return _structure(shape, depth, full=full)
         case "list":
-            least = int(low or 0)
-            inner = values(shape.member, depth - 1)
+            least = max(int(low or 0), full)
+            inner = values(shape.member, depth - 1, full=full)
             if location in ("header", "querystring"):
                 inner = HEADER_TEXT if shape.member.type_name == "string" else inner
                 least = max(least, 1)
@@ -52,11 +55,13 @@ def values(shape: Any, depth: int = 3) -> st.SearchStrategy[Any]:
                 return st.just([])
             return st.lists(inner, min_size=least, max_size=max(least, min(int(high or 3), 3)))
         case "map":
-            least = int(low or 0)
+            least = max(int(low or 0), full)
             if location == "headers":
                 return st.dictionaries(st.text("abcxyz", min_size=1, max_size=4), HEADER_TEXT, min_size=1, max_size=2)
-            key = values(shape.key, depth - 1)
-            return st.dictionaries(key, values(shape.value, depth - 1), min_size=least, max_size=max(least, 2))
+            key = values(shape.key, depth - 1, full=full)
+            return st.dictionaries(
+                key, values(shape.value, depth - 1, full=full), min_size=least, max_size=max(least, 2)
+            )
         case "string" | "character":
             if shape.enum:
                 return st.sampled_from(shape.enum)
@@ -67,6 +72,8 @@ def values(shape: Any, depth: int = 3) -> st.SearchStrategy[Any]:
             return text.map(lambda s: (s * least if len(s) < least else s)[:most])
         case "boolean":
             return st.booleans()
+        case "integer" if location == "statusCode":
+            return st.integers(200, 299)
         case "integer":
             return st.integers(int(low if low is not None else -(2**31)), int(high if high is not None else 2**31 - 1))
         case "long":
@@ -81,15 +88,23 @@ def values(shape: Any, depth: int = 3) -> st.SearchStrategy[Any]:
     raise AssertionError(shape.type_name)
 
 
-def _structure(shape: Any, depth: int) -> st.SearchStrategy[Any]:
-    required = {name: values(shape.members[name], depth - 1) for name in shape.required_members}
-    required |= {n: values(m, depth - 1) for n, m in shape.members.items() if m.serialization.get("location") == "uri"}
+def _structure(shape: Any, depth: int, *, full: bool) -> st.SearchStrategy[Any]:
+    required = {name: values(shape.members[name], depth - 1, full=full) for name in shape.required_members}
+    required |= {
+        n: values(m, depth - 1, full=full) for n, m in shape.members.items() if m.serialization.get("location") == "uri"
+    }
+    if full and not required:
+        scalars = (n for n, m in shape.members.items() if m.type_name not in ("structure", "list", "map"))
+        first = next(scalars, next(iter(shape.members), None))
+        required = {first: values(shape.members[first], depth - 1, full=full)} if first else {}
     optional = {}
     if depth > 0:
-        optional = {name: values(member, depth - 1) for name, member in shape.members.items() if name not in required}
+        optional = {
+            name: values(member, depth - 1, full=full) for name, member in shape.members.items() if name not in required
+        }
     if shape.is_tagged_union:
         return st.sampled_from(sorted(shape.members)).flatmap(
-            lambda name: st.fixed_dictionaries({name: values(shape.members[name], depth - 1)})
+            lambda name: st.fixed_dictionaries({name: values(shape.members[name], depth - 1, full=full)})
         )
     return (
         st.sets(st.sampled_from(sorted(optional)), max_size=5).flatmap(

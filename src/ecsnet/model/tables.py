@@ -125,6 +125,7 @@ ELASTIC_IPS_BY_INTERFACE = Index(
 )
 GROUPS_BY_SCOPE = Index(name="group_by_scope", table=GROUPS, values=lambda r: (scope(r.account, r.region),))
 GROUPS_BY_VPC = Index(name="group_by_vpc", table=GROUPS, values=lambda r: (r.vpc,))
+GROUPS_BY_NAME = Index(name="group_by_name", table=GROUPS, values=lambda r: (f"{r.vpc}/{r.name}",))
 RULES_BY_GROUP = Index(name="rule_by_group", table=GROUP_RULES, values=lambda r: (r.group,))
 RULES_BY_PEER_GROUP = Index(
     name="rule_by_peer_group", table=GROUP_RULES, values=lambda r: (r.peer_group,) if r.peer_group else ()

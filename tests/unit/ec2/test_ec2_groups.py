@@ -80,7 +80,7 @@ def test_a_group_in_use_stays(ec2: Ec2, vpc: str) -> None:
     ec2("AuthorizeSecurityGroupIngress", GroupId=app, IpPermissions=[rule])
     assert ec2.error("DeleteSecurityGroup", GroupId=web) == (
         "DependencyViolation",
-        f"resource {web} has a dependent object",
+        f"resource {web} has a dependent object (Dependents: {app}.)",
     )
     ec2("RevokeSecurityGroupIngress", GroupId=app, IpPermissions=[rule])
     eni = ec2.interface(ec2.subnet(vpc), Groups=[web])["NetworkInterfaceId"]

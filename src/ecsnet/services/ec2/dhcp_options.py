@@ -10,7 +10,7 @@ import msgspec
 
 from ecsnet.model import ec2
 from ecsnet.model.tables import DHCP_OPTIONS, VPCS
-from ecsnet.services.call import AwsError, Cached, Call, Operation, Reply, Request, read, write
+from ecsnet.services.call import Cached, Call, Operation, Reply, Request, read, write
 from ecsnet.services.ec2 import errors, families
 from ecsnet.services.ec2.filters import Filters
 from ecsnet.services.ec2.listing import Listing, each
@@ -68,11 +68,7 @@ def delete_dhcp_options(call: Call, request: Request) -> Reply:
     options = families.DHCP_OPTIONS.require(call, request["DhcpOptionsId"])
     users = [vpc.id for vpc in families.VPC.all(call) if vpc.dhcp_options == options.id]
     if users:
-        raise AwsError(
-            "DependencyViolation",
-            f"The dhcpOptions '{options.id}' has dependencies and cannot be deleted. "
-            f"(Dependents: {', '.join(sorted(users))}.)",
-        )
+        raise errors.dependency("dhcpOptions", options.id, users)
     call.tx.delete(DHCP_OPTIONS, options.id)
     return {}
 

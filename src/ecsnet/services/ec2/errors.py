@@ -28,12 +28,18 @@ def combination(message: str) -> AwsError:
 
 def dependency(noun: str, resource: str, dependents: Iterable[str] = ()) -> AwsError:
     """A delete that something still stands in the way of. AWS's sentence comes first, the dependents after it."""
-    text = f"The {noun} '{resource}' has dependencies and cannot be deleted."
+    return AwsError(
+        "DependencyViolation", f"The {noun} '{resource}' has dependencies and cannot be deleted." + named(dependents)
+    )
+
+
+def named(dependents: Iterable[str]) -> str:
+    """The dependents, for the end of a message that AWS leaves without them; at most five are named."""
     names = sorted(dependents)
-    if names:
-        shown = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
-        text = f"{text} (Dependents: {shown}.)"
-    return AwsError("DependencyViolation", text)
+    if not names:
+        return ""
+    shown = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+    return f" (Dependents: {shown}.)"
 
 
 def limit_exceeded(code: str, what: str) -> AwsError:

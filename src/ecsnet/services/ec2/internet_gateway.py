@@ -62,12 +62,12 @@ def detach_internet_gateway(call: Call, request: Request) -> Reply:
     vpc = families.VPC.require(call, request["VpcId"])
     if gateway.vpc != vpc.id:
         raise AwsError("Gateway.NotAttached", f"resource {gateway.id} is not attached to network {vpc.id}")
-    mapped = sorted(_mapped(call, vpc.id))
+    mapped = list(_mapped(call, vpc.id))
     if mapped:
         raise AwsError(
             "DependencyViolation",
             f"Network {vpc.id} has some mapped public address(es). Please unmap those public address(es) before "
-            f"detaching the gateway. (Mapped on: {', '.join(mapped[:5])}.)",
+            "detaching the gateway." + errors.named(mapped),
         )
     call.tx.put(INTERNET_GATEWAYS, msgspec.structs.replace(gateway, vpc=None))
     return {}

@@ -13,6 +13,7 @@ from ecsnet.model.base import IpNetwork
 from ecsnet.services.call import AwsError, Call, Request
 from ecsnet.services.ec2 import cidrs, errors, families
 from ecsnet.services.ec2.listing import drop_empty
+from ecsnet.services.ec2.security_groups import group_by_name
 
 _BY_NUMBER = {"6": "tcp", "17": "udp", "1": "icmp", "58": "icmpv6"}
 _WITH_PORTS = ("tcp", "udp")
@@ -176,10 +177,10 @@ def peer_group(call: Call, group: ec2.SecurityGroup, pair: Mapping[str, Any]) ->
     name = pair.get("GroupName")
     if not name:
         raise errors.missing_parameter("groupId")
-    for other in families.GROUP.all(call):
-        if other.vpc == group.vpc and other.name == name:
-            return other
-    raise AwsError("InvalidGroup.NotFound", f"The security group '{name}' does not exist in VPC '{group.vpc}'")
+    other = group_by_name(call.tx, group.vpc, name)
+    if other is None:
+        raise AwsError("InvalidGroup.NotFound", f"The security group '{name}' does not exist in VPC '{group.vpc}'")
+    return other
 
 
 def checked_description(text: str | None) -> str | None:

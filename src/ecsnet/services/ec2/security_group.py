@@ -22,7 +22,7 @@ from ecsnet.services.ec2.listing import Listing, each
 from ecsnet.services.ec2.permissions import permission_items
 from ecsnet.services.ec2.quotas import quota
 from ecsnet.services.ec2.regions import arn
-from ecsnet.services.ec2.security_groups import DEFAULT_NAME, add_group, remove_group
+from ecsnet.services.ec2.security_groups import DEFAULT_NAME, add_group, group_by_name, remove_group
 from ecsnet.services.ec2.tagging import specified, tag_set
 
 _ALLOWED = re.compile(r"[a-zA-Z0-9 ._\-:/()#,@\[\]+=&;{}!$*]{1,255}")
@@ -42,7 +42,7 @@ def create_security_group(call: Call, request: Request) -> Reply:
         raise errors.invalid_value("groupName", name, "Group names may not be in the format sg-*.")
     _checked("groupName", name)
     vpc = families.VPC.require(call, request["VpcId"]) if request.get("VpcId") else _default_vpc(call)
-    if any(other.name == name for other in call.tx.find(GROUPS_BY_VPC, vpc.id)):
+    if group_by_name(call.tx, vpc.id, name) is not None:
         raise AwsError("InvalidGroup.Duplicate", f"The security group '{name}' already exists for VPC '{vpc.id}'")
     if families.GROUP.count(call) >= quota(call, "groups_per_region"):
         raise errors.limit_exceeded("SecurityGroupLimitExceeded", "security groups")
@@ -82,10 +82,10 @@ def named_group(call: Call, request: Request) -> ec2.SecurityGroup:
 
 def _in_default_vpc(call: Call, name: str) -> ec2.SecurityGroup:
     vpc = find_default_vpc(call)
-    for group in call.tx.find(GROUPS_BY_VPC, vpc.id if vpc else ""):
-        if group.name == name:
-            return group
-    raise AwsError("InvalidGroup.NotFound", f"The security group '{name}' does not exist in default VPC")
+    group = group_by_name(call.tx, vpc.id, name) if vpc is not None else None
+    if group is None:
+        raise AwsError("InvalidGroup.NotFound", f"The security group '{name}' does not exist in default VPC")
+    return group
 
 
 def delete_security_group(call: Call, request: Request) -> Reply:
@@ -98,7 +98,7 @@ def delete_security_group(call: Call, request: Request) -> Reply:
     users = {*call.tx.keys(INTERFACES_BY_GROUP, group.id)}
     users.update(rule.group for rule in call.tx.find(RULES_BY_PEER_GROUP, group.id) if rule.group != group.id)
     if users:
-        raise AwsError("DependencyViolation", f"resource {group.id} has a dependent object")
+        raise AwsError("DependencyViolation", f"resource {group.id} has a dependent object" + errors.named(users))
     remove_group(call, group.id)
     return {"Return": True, "GroupId": group.id}
 

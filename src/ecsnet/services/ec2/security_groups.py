@@ -6,7 +6,7 @@ from ipaddress import IPv4Network, IPv6Network
 
 from ecsnet.model import ec2
 from ecsnet.model.base import Tags
-from ecsnet.model.tables import GROUP_RULES, GROUPS, GROUPS_BY_VPC, RULES_BY_GROUP
+from ecsnet.model.tables import GROUP_RULES, GROUPS, GROUPS_BY_NAME, RULES_BY_GROUP
 from ecsnet.services.call import AwsError, Call
 from ecsnet.services.ec2 import idempotency
 from ecsnet.store.snapshot import Reader
@@ -68,12 +68,17 @@ def add_rule(
     )
 
 
+def group_by_name(reader: Reader, vpc: str, name: str) -> ec2.SecurityGroup | None:
+    """The VPC's group of that name; names are unique within a VPC."""
+    return next(reader.find(GROUPS_BY_NAME, f"{vpc}/{name}"), None)
+
+
 def default_group(reader: Reader, vpc: str) -> ec2.SecurityGroup:
     """The VPC's default group. Raises InvalidGroup.NotFound for a VPC that does not exist."""
-    for group in reader.find(GROUPS_BY_VPC, vpc):
-        if group.name == DEFAULT_NAME:
-            return group
-    raise AwsError("InvalidGroup.NotFound", f"The security group '{DEFAULT_NAME}' does not exist in VPC '{vpc}'")
+    group = group_by_name(reader, vpc, DEFAULT_NAME)
+    if group is None:
+        raise AwsError("InvalidGroup.NotFound", f"The security group '{DEFAULT_NAME}' does not exist in VPC '{vpc}'")
+    return group
 
 
 def remove_group(call: Call, group: str) -> None:

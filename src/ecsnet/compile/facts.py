@@ -6,7 +6,6 @@ from ipaddress import IPv4Network
 from typing import Literal
 
 from ecsnet.compile.view import Query, View
-from ecsnet.logical.network import OpenFlow
 from ecsnet.model.base import IpNetwork, Record
 from ecsnet.model.ec2 import NatGateway, SecurityGroupRule
 from ecsnet.model.ecs import Task, holds_interface
@@ -105,8 +104,12 @@ PLACE = Query(name="place", run=_find_place)
 """Where an interface is plugged in; None while nothing holds it."""
 
 
-def _find_open_flows(view: View, group: str) -> tuple[OpenFlow, ...]:
-    found: set[tuple[Literal["in", "out"], Literal["tcp", "udp"], Literal[4, 6]]] = set()
+OpenFlow = tuple[Literal["in", "out"], Literal["tcp", "udp"], Literal[4, 6]]
+"""Direction, protocol and IP version."""
+
+
+def _find_open_flows(view: View, group: str) -> frozenset[OpenFlow]:
+    found: set[OpenFlow] = set()
     for rule in view.find(RULES_BY_GROUP, group):
         if rule.cidr is None or rule.cidr.prefixlen != 0:
             continue
@@ -118,7 +121,7 @@ def _find_open_flows(view: View, group: str) -> tuple[OpenFlow, ...]:
             found.add((direction, "tcp", version))
         elif _all_ports(rule) and rule.protocol == "udp":
             found.add((direction, "udp", version))
-    return tuple(OpenFlow(direction=d, protocol=p, version=v) for d, p, v in sorted(found))
+    return frozenset(found)
 
 
 def _all_ports(rule: SecurityGroupRule) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from ecsnet.compile import facts
 from ecsnet.compile.view import FragmentSpec, View
 from ecsnet.logical.base import LogicalObject
-from ecsnet.logical.network import Host, IpAddress, Member, OpenFlow, Port
+from ecsnet.logical.network import Host, IpAddress, Member, OpenPort, Port
 from ecsnet.model.ec2 import NetworkInterface
 from ecsnet.model.ecs import holds_interface
 from ecsnet.model.tables import GROUPS, INTERFACES, LOAD_BALANCERS, TASKS
@@ -22,8 +22,7 @@ def port(view: View, key: str) -> Iterator[LogicalObject]:
     place = view.ask(facts.PLACE, key)
     if row is None or place is None:
         return
-    groups = tuple(sorted(group for group in row.groups if _vpc_of(view, group) == row.vpc))
-    flows = {flow for group in groups for flow in view.ask(facts.OPEN_FLOWS, group)}
+    groups = _groups(view, row)
     addresses: tuple[IpAddress, ...] = (row.private_ip, *row.secondary_ips, *row.ipv6_ips)
     yield Port(
         router=row.vpc,
@@ -40,7 +39,6 @@ def port(view: View, key: str) -> Iterator[LogicalObject]:
         checked=row.source_dest_check and place.kind != "nat",
         filtered=place.kind != "nat",
         groups=groups,
-        open_flows=tuple(sorted(flows, key=_flow_order)),
     )
     yield from _memberships(row, groups, addresses)
 
@@ -51,12 +49,19 @@ def _memberships(row: NetworkInterface, groups: tuple[str, ...], addresses: tupl
             yield Member(router=row.vpc, group=group, address=address)
 
 
-def _vpc_of(view: View, group: str) -> str | None:
-    return view.project("vpc", lambda row: row.vpc, GROUPS, group)
+def open_ports(view: View, key: str) -> Iterator[OpenPort]:
+    """What an interface's groups together open wholly; apart from the port, because one rule may change it for many."""
+    row = view.get(INTERFACES, key)
+    if row is None or view.ask(facts.PLACE, key) is None:
+        return
+    flows = {flow for group in _groups(view, row) for flow in view.ask(facts.OPEN_FLOWS, group)}
+    for direction, protocol, version in flows:
+        yield OpenPort(router=row.vpc, port=row.id, direction=direction, protocol=protocol, version=version)
 
 
-def _flow_order(flow: OpenFlow) -> tuple[str, str, int]:
-    return flow.direction, flow.protocol, flow.version
+def _groups(view: View, row: NetworkInterface) -> tuple[str, ...]:
+    """The interface's groups; one of another VPC has no meaning here."""
+    return tuple(sorted(g for g in row.groups if view.project("vpc", lambda group: group.vpc, GROUPS, g) == row.vpc))
 
 
 def task_host(view: View, key: str) -> Iterator[Host]:
@@ -74,6 +79,7 @@ def balancer_host(view: View, key: str) -> Iterator[Host]:
 
 FRAGMENTS = (
     FragmentSpec(name="port", table=INTERFACES, run=port),
+    FragmentSpec(name="open_ports", table=INTERFACES, run=open_ports),
     FragmentSpec(name="task_host", table=TASKS, run=task_host),
     FragmentSpec(name="balancer_host", table=LOAD_BALANCERS, run=balancer_host),
 )

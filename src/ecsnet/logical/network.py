@@ -45,13 +45,15 @@ class Host(LogicalObject, frozen=True, kw_only=True, gc=False):
     kind: Literal["task", "balancer"]
 
 
-class OpenFlow(LogicalObject, frozen=True, kw_only=True, gc=False):
+class OpenPort(LogicalObject, frozen=True, kw_only=True, gc=False):
     """One direction of a port is wholly open (every port, every address) for a protocol and IP version.
 
     Flows that an any-address rule of the *other* direction admits are not tracked then (EC2 user guide, "Untracked
     connections").
     """
 
+    router: str
+    port: str
     direction: Direction
     protocol: Literal["tcp", "udp"]
     version: Literal[4, 6]
@@ -78,7 +80,6 @@ class Port(LogicalObject, frozen=True, kw_only=True, gc=False):
     filtered: bool
     """Whether filter groups decide; False for gateways, which have none."""
     groups: tuple[str, ...]
-    open_flows: tuple[OpenFlow, ...]
 
 
 class FilterRule(LogicalObject, frozen=True, kw_only=True, gc=False):

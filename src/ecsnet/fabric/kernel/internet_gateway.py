@@ -22,9 +22,9 @@ INTERNET_SIDE = "192.0.0.4"
 
 VPC_MTU = 9001
 INTERNET_MTU = 1500
-"""The gateway, not the router, tells senders of longer packets (EC2 user guide, "Network MTU"). The link between the two keeps
-the larger size: an error made by the router carries the router's own address, and when a NAT gateway sends it on to a
-task, it comes back to the router as a martian and no path MTU is learned."""
+"""The gateway, not the router, tells senders of longer packets (EC2 user guide, "Network MTU"). The link between the
+two keeps the larger size: an error made by the router carries the router's own address, and when a NAT gateway sends
+it on to a task, it comes back to the router as a martian and no path MTU is learned."""
 
 _INSIDE, _OUTSIDE = "vpc0", "inet0"
 _MACS = {"router": "02:ff:ff:ff:fe:01", "inside": "02:ff:ff:ff:fe:02", "outside": "02:ff:ff:ff:fe:03"}

@@ -30,6 +30,7 @@ NETWORK_LOWERINGS: Mapping[type[LogicalObject], Lowering] = {
     network.Segment: segment.lower,
     network.Host: port.lower_host,
     network.Port: port.lower,
+    network.OpenPort: port.lower_open,
     network.FilterGroup: group.lower,
     network.Member: group.lower_member,
     network.Acl: acl.lower,

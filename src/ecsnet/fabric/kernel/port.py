@@ -22,7 +22,7 @@ from ecsnet.hostplan.kernel import (
     Route,
     chain_key,
 )
-from ecsnet.logical.network import Host, IpAddress, Port
+from ecsnet.logical.network import Host, IpAddress, OpenPort, Port
 
 ROUTER_MAC = "02:ff:ff:ff:ff:01"
 """The router's end of every port; each veth is a network of its own, so one address serves all."""
@@ -65,6 +65,12 @@ def host_namespace(kind: str, host: str) -> str:
 def lower_host(host: Host) -> Iterator[HostObject]:
     sysctls = _BALANCER_SYSCTLS if host.kind == "balancer" else _HOST_SYSCTLS
     yield Namespace(name=host_namespace(host.kind, host.id), owner=host.id, sysctls=sysctls)
+
+
+def lower_open(item: OpenPort) -> Iterator[HostObject]:
+    """Without its element a flow is only tracked where AWS would not track it, so publishing does not wait for it."""
+    name = f"{item.direction}_open_{item.protocol}{item.version}"
+    yield router.table(item.router).element(name, nft.link(naming.interface_link(item.port)))
 
 
 def lower(port: Port) -> Iterator[HostObject]:
@@ -155,8 +161,6 @@ def _filter(port: Port) -> Iterator[HostObject]:
     yield rules.element("subnet_of", link, mark)
     yield rules.element("same_subnet", nft.concat(mark, link))
     yield rules.verdict("nacl_in", link, "jump", naming.subnet_chain(port.segment, "in"))
-    for flow in port.open_flows:
-        yield rules.element(f"{flow.direction}_open_{flow.protocol}{flow.version}", link)
     if port.filtered:
         for direction in ("out", "in"):
             yield rules.chain(

@@ -42,7 +42,7 @@ class Lifecycle(RuleBasedStateMachine):
         self.cloud.store.close()
         self.directory.cleanup()
 
-    @initialize(balanced=st.booleans(), percent=st.sampled_from([(100, 200), (0, 100), (50, 150)]))
+    @initialize(balanced=st.booleans(), percent=st.sampled_from([(100, 200), (0, 100), (50, 200)]))
     def begin(self, balanced: bool, percent: tuple[int, int]) -> None:
         cloud = self.cloud
         cloud.ecs("CreateCluster")

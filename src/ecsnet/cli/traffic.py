@@ -9,6 +9,8 @@ from typing import Annotated, Any
 
 import typer
 
+from ecsnet.agent.runtimes import podman_store
+from ecsnet.agent.runtimes.logfile import log_path
 from ecsnet.agent.world import World
 from ecsnet.cli.client import fetch, require_port
 from ecsnet.cli.dial import Place, request
@@ -87,7 +89,9 @@ def execute(
     world = World(default_home().path)
     chosen = _container(found, container)
     if chosen["runtime"] == "podman":
-        argv = world.podman_command(["exec", "-i", chosen["runtime_id"], *command])
+        store = podman_store.Store(directory=default_home().path / "podman")
+        settings = [f"{name}={value}" for name, value in store.environment().items() if name.startswith("CONTAINERS_")]
+        argv = ["env", *settings, *store.command("exec", "-i", chosen["runtime_id"], *command)]
     else:
         argv = ["nsenter", f"--net=/run/netns/{found['netns']}", "--", *command]
     full = world.enter_command(argv)
@@ -115,10 +119,10 @@ def logs(
 ) -> None:
     """Print what a task's containers wrote."""
     found = find_task(task)
-    directory = default_home().path / "logs" / found["id"]
+    directory = default_home().path / "logs"
     wanted = [_container(found, container)] if container else found["containers"]
     for item in wanted:
-        path = directory / f"{item['name']}.log"
+        path = log_path(directory, found["arn"], item["name"])
         if not path.exists():
             raise CliError(
                 f"container {item['name']} has written nothing ({item['runtime'] or 'not started'}).",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import AsyncIterator, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import boto3
@@ -14,6 +14,8 @@ from botocore.config import Config
 from ecsnet.aws.app import make_app
 from ecsnet.aws.http import AsgiApp, Head, HttpReply, HttpRequest, Send, send_reply
 from ecsnet.aws.ids import RandomIds
+from ecsnet.aws.models import load
+from ecsnet.aws.serialize.json import JsonCompiler
 from ecsnet.aws.server import make_server
 from ecsnet.model import ec2
 from ecsnet.model.base import scope
@@ -138,6 +140,8 @@ class Gateway:
     seeded: list[tuple[str, str]] = field(default_factory=list)
     now: float = NOW
     port: int = 0
+    services: Mapping[str, tuple[Operation, ...]] = field(default_factory=lambda: SERVICES)
+    seed: Callable[[Call], None] | None = None
 
     def client(self, service: str, *, account: str = "", region: str = "eu-west-1", token: str | None = None) -> Any:
         return boto3.session.Session().client(
@@ -156,6 +160,8 @@ class Gateway:
 
         def seed(call: Call) -> None:
             self.seeded.append((call.account, call.region))
+            if self.seed is not None:
+                self.seed(call)
             call.tx.put(SEEDED_ACCOUNTS, ec2.SeededAccount(account=call.account, region=call.region))
 
         async def reset(request: HttpRequest) -> HttpReply:
@@ -164,7 +170,7 @@ class Gateway:
 
         return make_app(
             store=self.store,
-            services=SERVICES,
+            services=self.services,
             ids=RandomIds(),
             clock=lambda: self.now,
             settings=Settings(),
@@ -177,6 +183,36 @@ class Gateway:
 
 async def _echo(request: HttpRequest) -> HttpReply:
     return HttpReply(body=request.head.target.encode())
+
+
+def conforming(services: Mapping[str, tuple[Operation, ...]]) -> dict[str, tuple[Operation, ...]]:
+    """The services, with every reply checked member by member against its shape.
+
+    Writing XML checks that by itself; JSON replies are written as they stand.
+    """
+    return {
+        name: tuple(_conforming(name, operation) for operation in operations) for name, operations in services.items()
+    }
+
+
+def _conforming(service: str, operation: Operation) -> Operation:
+    shape = load(service).output(operation.name)
+    check = JsonCompiler().compile(shape) if shape is not None else None
+
+    def built(value: Any) -> Any:
+        if isinstance(value, Cached):
+            return built(value.build())
+        if isinstance(value, Mapping):
+            return {key: built(member) for key, member in value.items()}
+        return [built(member) for member in value] if isinstance(value, (list, tuple)) else value
+
+    def run(call: Call, request: Request) -> Reply:
+        reply = operation.run(call, request)
+        if check is not None:
+            check(built(reply))
+        return reply
+
+    return replace(operation, run=run)
 
 
 def serve(app: AsgiApp) -> tuple[int, Callable[[], None]]:

@@ -15,9 +15,9 @@ from rich.text import Text
 from ecsnet.cli.client import aws
 from ecsnet.cli.errors import CliError, Exit
 from ecsnet.cli.show import console
-from ecsnet.services.cloudformation.package import PackageError, package
+from ecsnet.services.cloudformation.package import BUCKET, PackageError, package
 
-BUCKET = "ecsnet-templates"
+
 POLL = 0.05
 
 

@@ -94,7 +94,7 @@ class States:
         places = {(cluster, *target) for cluster, m in members.items() for target in m.targets}
         for table in (self._views, self._failures, self._first):
             for place in [place for place in table if place not in places]:
-                del table[place]  # type: ignore[attr-defined]
+                del table[place]
         for target in [target for target in self._reported if target not in self._clusters]:
             del self._reported[target]
 

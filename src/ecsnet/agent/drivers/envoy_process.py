@@ -131,14 +131,17 @@ class Detached:
         found = _Identity.of(int(pid))
         return found.pid if found is not None and found.started == started else None
 
-    def start(self, command: Sequence[str], *, wait_for_output_end: bool = False) -> None:
-        """Run a command with its output in `<name>.log`. Raises EnvoyError when it cannot be run."""
+    def start(self, command: Sequence[str], *, announces: bool = False) -> None:
+        """Run a command with its output in `<name>.log`. Raises EnvoyError when it cannot be run.
+
+        One that `announces` closes its standard output once it serves; `wait_ready` waits for that.
+        """
         with (self._directory / f"{self._name}.log").open("ab") as log:
             try:
                 self._child = subprocess.Popen(
                     list(command),
                     stdin=subprocess.DEVNULL,
-                    stdout=subprocess.PIPE if wait_for_output_end else log,
+                    stdout=subprocess.PIPE if announces else log,
                     stderr=log,
                     start_new_session=True,
                     cwd=self._directory,
@@ -152,7 +155,10 @@ class Detached:
         identity = _Identity.of(self._child.pid)
         if identity is not None:
             self._file.write_text(f"{identity.pid} {identity.started}")
-        if self._child.stdout is not None:
+
+    def wait_ready(self) -> None:
+        """Wait until the process that was just started serves (or has died)."""
+        if self._child is not None and self._child.stdout is not None:
             with self._child.stdout as output:
                 output.read()
 
@@ -195,18 +201,19 @@ class Proxy:
     def start(self) -> None:
         """Start what does not run; return when Envoy is live. The resource files must exist. Raises EnvoyError."""
         with self._lock:
-            self._ensure_discovery()
             if self._envoy.pid() is None:
                 (self._directory / "admin.sock").unlink(missing_ok=True)
                 (self._directory / "bootstrap.json").write_text(json.dumps(bootstrap(), indent=1, sort_keys=True))
                 self._envoy.start([str(binary()), *_ARGUMENTS])
+            self._ensure_discovery()
         self._wait_live()
         self.adopt()
 
     def _ensure_discovery(self) -> None:
         if self._discovery.pid() is None:
             command = [sys.executable, "-m", "ecsnet.agent.endpoint_discovery", "."]
-            self._discovery.start(command, wait_for_output_end=True)
+            self._discovery.start(command, announces=True)
+            self._discovery.wait_ready()
 
     def _wait_live(self) -> None:
         pause = threading.Event()

@@ -40,21 +40,6 @@ def _at(identifier: str, port: str) -> str:
     return f"{naming.digits(identifier)}-{naming.digits(port)}"
 
 
-def listener_key(listener: str, interface: str) -> str:
-    """The host-object key of a listener (ARN) at one node (interface id)."""
-    return envoy_key("listener", _at(listener, interface))
-
-
-def active_keys(vpc: str, interfaces: Iterable[str], listeners: Iterable[str]) -> tuple[str, ...]:
-    """What must be in force for a load balancer to be active: every node's interface, every listener at every node.
-
-    `interfaces` are the nodes' interface ids, `listeners` the ARNs of the load balancer's listeners.
-    """
-    chosen, nodes = tuple(listeners), tuple(interfaces)
-    published = (key for interface in nodes for key in naming.published_keys(vpc, interface))
-    return (*published, *(listener_key(listener, interface) for listener in chosen for interface in nodes))
-
-
 def _certificate_name(balancer: str, certificate: str) -> str:
     return hashlib.sha256(f"{balancer}|{certificate}".encode()).hexdigest()[:24]
 

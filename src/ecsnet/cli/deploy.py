@@ -17,7 +17,6 @@ from ecsnet.cli.errors import CliError, Exit
 from ecsnet.cli.show import console
 from ecsnet.services.cloudformation.package import BUCKET, PackageError, package
 
-
 POLL = 0.05
 
 

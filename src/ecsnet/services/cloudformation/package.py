@@ -88,12 +88,13 @@ def _resources(document: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 def _find(parent: Path, reference: object) -> Path | None:
     """The local file that a reference means, or None when it is not a plain address or no such file exists."""
-    if not isinstance(reference, str):
+    text = reference
+    if isinstance(reference, dict):
         # `!Sub https://bucket.s3.${AWS::Region}.amazonaws.com/infra/vpc.yaml`: only its path matters here
-        if not (isinstance(reference, dict) and isinstance(reference.get("Fn::Sub"), str)):
-            return None
-        reference = reference["Fn::Sub"]
-    path = PurePosixPath(urlsplit(reference).path if "://" in reference else reference)
+        text = reference.get("Fn::Sub")
+    if not isinstance(text, str):
+        return None
+    path = PurePosixPath(urlsplit(text).path if "://" in text else text)
     names = [name for name in path.parts if name not in ("/", ".")]
     folders = [parent.parent, *list(parent.parent.parents)[:_PARENTS]]
     for start in range(len(names)):

@@ -197,10 +197,10 @@ def take(call: Call, tools: Tools, row: StackResource, made: Made) -> None:
         call.tx.put(tables.STACK_RESOURCES, row)
     seen = observed(call.tx, tools, row)
     if isinstance(seen, Ready | Broken):
-        settle(call, row, seen)
+        settle(call, row, seen, note=made.note)
 
 
-def settle(call: Call, row: StackResource, seen: Ready | Broken) -> None:
+def settle(call: Call, row: StackResource, seen: Ready | Broken, *, note: str | None = None) -> None:
     """Complete a resource that was seen ready (or gone), or fail it."""
     if isinstance(seen, Broken):
         fail(call, row, seen.reason)
@@ -213,7 +213,7 @@ def settle(call: Call, row: StackResource, seen: Ready | Broken) -> None:
         attributes = {**json.loads(row.physical.attributes), **seen.attributes}
         row = replace(row, physical=replace(row.physical, attributes=dump(attributes)))
     row = replace(row, stage="done")
-    set_resource(call, row, _DONE[row.doing or "create"])
+    set_resource(call, row, _DONE[row.doing or "create"], note)
 
 
 def fail(call: Call, row: StackResource, reason: str) -> None:

@@ -76,11 +76,12 @@ class BackingServices(Protocol):
     """The services that are not ours (see services/backing.py)."""
 
     async def call(
-        self, service: str, operation: str, params: Mapping[str, Any], account: str, region: str
+        self, service: str, operation: str, params: Mapping[str, Any], *, account: str, region: str
     ) -> Mapping[str, Any]: ...
 
 
 OpenCall = Callable[[str, str], AbstractContextManager[Call]]
+"""(account, region) → a call in a transaction of its own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -260,7 +261,7 @@ class StackEngine:
 
     async def _work(self, stack: Stack, row: StackResource) -> _Outcome:
         async def ask(service: str, operation: str, members: Request) -> Reply:
-            return await self._backing.call(service, operation, members, stack.account, stack.region)
+            return await self._backing.call(service, operation, members, account=stack.account, region=stack.region)
 
         outside = Outside(account=stack.account, region=stack.region, snapshot=self._store.snapshot, call=ask)
         try:

@@ -67,8 +67,9 @@ def _body(path: Path, parts: dict[str, str], above: tuple[Path, ...]) -> str:
     for resource in _resources(document):
         member = _REFERENCES[resource["Type"]]
         properties = resource.get("Properties")
-        reference = properties.get(member) if isinstance(properties, dict) else None
-        found = _find(path, reference)
+        if not isinstance(properties, dict):
+            continue
+        found = _find(path, properties.get(member))
         if found is None:
             continue
         body = _body(found, parts, (*above, path))

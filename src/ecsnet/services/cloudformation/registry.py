@@ -4,11 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ecsnet.services.cloudformation.resources import custom, ec2, ec2_groups, ec2_routing, ecs, elbv2, nested
+from ecsnet.services.cloudformation.resources import (
+    custom,
+    ec2,
+    ec2_groups,
+    ec2_routing,
+    ecs,
+    elbv2,
+    iam,
+    messaging,
+    nested,
+    recorded,
+    storage,
+)
 from ecsnet.services.cloudformation.resources.base import Provisioner
 
 PROVISIONERS: Mapping[str, Provisioner] = {
     provisioner.type: provisioner
-    for module in (custom, ec2, ec2_routing, ec2_groups, ecs, elbv2, nested)
+    for module in (custom, ec2, ec2_routing, ec2_groups, ecs, elbv2, iam, messaging, nested, recorded, storage)
     for provisioner in module.PROVISIONERS
 }

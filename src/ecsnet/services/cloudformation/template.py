@@ -121,7 +121,7 @@ def _parse_yaml(text: str) -> Document:
     try:
         body = builder.document()
     except yaml.MarkedYAMLError as error:
-        mark = getattr(error, "problem_mark", None)
+        mark = error.problem_mark
         where = f" (line {mark.line + 1}, column {mark.column + 1})" if mark is not None else ""
         raise ValidationError(f"Template format error: YAML not well-formed.{where}: {error.problem}") from None
     except yaml.YAMLError as error:
@@ -150,9 +150,7 @@ class _Builder:
     def _end_of_document(self) -> None:
         for event in self._events:
             if isinstance(event, yaml.DocumentStartEvent):
-                raise ValidationError(
-                    f"Template format error: the text holds a second document at line {event.start_mark.line + 1}."
-                )
+                raise ValidationError("Template format error: the text holds more than one document.")
 
     def _value(self, event: Any, depth: int) -> Any:
         line = event.start_mark.line + 1

@@ -28,6 +28,8 @@ class Made:
     id: str
     attributes: Mapping[str, Any] = field(default_factory=dict)
     """What Fn::GetAtt gives, by (dotted) name; "Ref" when Ref is not the id."""
+    note: str | None = None
+    """Shown as the reason of its CREATE_COMPLETE: what ecsnet does not do with it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

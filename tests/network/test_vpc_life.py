@@ -129,6 +129,7 @@ def test_drift_is_repaired(lab: Lab, damage: tuple[str, ...]) -> None:
     done = lab.net.run(where, *argv)
     assert done.returncode == 0, done.stderr
     wait_until(lambda: lab.net.ask("stats")["drift"] > before, 10.0, "the damage was not seen")
+    lab.net.apply()  # answered after the repair, which is one with the look
 
     def works() -> bool:
         try:
@@ -148,6 +149,7 @@ def test_an_added_rule_does_not_stay(lab: Lab) -> None:
     hole = ("nft", "insert", "rule", "inet", "ecs", "eni_000200000000_in", "tcp", "dport", "81", "accept")
     assert lab.net.run(router(), *hole).returncode == 0
     wait_until(lambda: lab.net.ask("stats")["drift"] > before, 10.0, "the rule was not seen")
+    lab.net.apply()
     with lab.net.listen(server.netns, server.address, 81):
         assert lab.net.tcp(client.netns, server.address, 81) is None
 
@@ -187,3 +189,22 @@ def host() -> dict[str, str]:
         commands["filter"] = ("nft", "list", "ruleset")
     seen = {name: subprocess.run(argv, capture_output=True, text=True).stdout for name, argv in commands.items()}
     return seen | {"mounts": Path("/proc/self/mountinfo").read_text()}
+
+
+def test_a_flow_whose_address_was_given_back_by_a_dying_agent_is_forgotten_by_the_next(lab: Lab) -> None:
+    client, server = pair(lab)
+    with (
+        lab.net.listen(server.netns, server.address, 80),
+        lab.net.flow(client.netns, server.address, 80),
+    ):
+        lab.net.kill_agent()
+        lab.net.run(router(), "ip", "route", "delete", f"{server.address}/32")
+        assert server.address in tracked(lab)
+        lab.net.start_agent()
+        lab.net.sync(lab.plan())
+        wait_until(lambda: server.address not in tracked(lab), 2.0, "the flow is still tracked")
+        assert lab.net.tcp(client.netns, server.address, 80) == client.address
+
+
+def tracked(lab: Lab) -> str:
+    return "\n".join(lab.net.inside.call("tracked", netns=router()))

@@ -1,14 +1,16 @@
-"""Forget tracked connections of an address, so that its next owner does not inherit what the last one was allowed.
+"""Forget the tracked connections of an address, so that its next owner does not inherit what the last one was allowed.
 
-ctnetlink as in linux/netfilter/nfnetlink_conntrack.h. One dump serves all addresses of a namespace: it walks the
-machine's one hash table (2 to 5 ms), which is why this runs when an address is given back, not when it is taken.
+ctnetlink as in linux/netfilter/nfnetlink_conntrack.h. A dump walks the machine's one hash table (about 20 ms whatever
+the namespace holds), so it runs on a thread of its own when an address is given back; only who takes the same address
+again before that is done has to wait.
 """
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Collection
-from ipaddress import ip_address
+from collections.abc import Callable, Collection
+from concurrent.futures import Future, ThreadPoolExecutor
+from ipaddress import IPv4Network, IPv6Network, ip_address
 
 from ecsnet.agent.driver import Namespaces
 from ecsnet.agent.netlink import NETLINK_NETFILTER, Netlink, Request, attribute, attributes
@@ -23,23 +25,64 @@ _GENERIC = struct.Struct("=BBH")
 """struct nfgenmsg: family, version, resource."""
 
 
-def forget(namespaces: Namespaces, netns: str, addresses: Collection[str]) -> int:
-    """Delete the entries of a namespace that have one of `addresses` as source or destination in either direction.
+class Flows:
+    """The tracked connections of the routers' namespaces, by the addresses that own them. One caller thread."""
+
+    def __init__(self, namespaces: Namespaces) -> None:
+        self._namespaces = namespaces
+        self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="conntrack")
+        self._pending: dict[tuple[str, str], Future[int]] = {}
+        """What is being forgotten, by namespace and address ("": a sweep of the whole namespace)."""
+
+    def free(self, netns: str, addresses: Collection[str]) -> None:
+        """Begin to forget the connections of addresses that nobody owns any more."""
+        packed = frozenset(ip_address(address).packed for address in addresses)
+        future = self._worker.submit(forget, self._namespaces, netns, packed.__contains__)
+        self._pending = {key: job for key, job in self._pending.items() if not job.done()}
+        self._pending.update({(netns, address): future for address in addresses})
+
+    def sweep(self, netns: str, networks: Collection[IPv4Network | IPv6Network], owned: Collection[str]) -> None:
+        """Begin to forget the connections of all addresses of `networks` but the `owned` ones.
+
+        For a new agent: the last one may have been killed between giving an address back and forgetting it.
+        """
+        kept = frozenset(ip_address(address).packed for address in owned)
+
+        def doomed(packed: bytes) -> bool:
+            address = ip_address(packed)
+            return packed not in kept and any(address in network for network in networks)
+
+        self._pending[netns, ""] = self._worker.submit(forget, self._namespaces, netns, doomed)
+
+    def settle(self, netns: str, address: str) -> None:
+        """Wait until what was begun for an address is done: call before somebody owns it."""
+        for key in ((netns, address), (netns, "")):
+            job = self._pending.get(key)
+            if job is not None:
+                job.result()
+
+    def close(self) -> None:
+        self._worker.shutdown(wait=True)
+
+
+def forget(namespaces: Namespaces, netns: str, doomed: Callable[[bytes], bool]) -> int:
+    """Delete the entries of a namespace with a doomed (packed) source or destination address in either direction.
 
     The answer is how many there were. A namespace that is gone has none.
     """
-    packed = frozenset(ip_address(address).packed for address in addresses)
     try:
         with namespaces.inside(netns), Netlink(NETLINK_NETFILTER) as netlink:
-            doomed = []
+            deletions = []
             for body in netlink.dump(Request(type=_GET, flags=0, body=_GENERIC.pack(0, 0, 0))):
                 entry = attributes(body[_GENERIC.size :])
-                if packed & (_addresses(entry[_TUPLE_ORIGINAL]) | _addresses(entry[_TUPLE_REPLY])):
+                if any(map(doomed, _addresses(entry[_TUPLE_ORIGINAL]) | _addresses(entry[_TUPLE_REPLY]))):
                     original = attribute(_TUPLE_ORIGINAL | _NESTED, entry[_TUPLE_ORIGINAL])
                     header = _GENERIC.pack(body[0], 0, 0)
-                    doomed.append(Request(type=_DELETE, flags=0, body=header + original + attribute(_ID, entry[_ID])))
-            netlink.execute(doomed)  # what ended by itself meanwhile is refused, and gone all the same
-            return len(doomed)
+                    deletions.append(
+                        Request(type=_DELETE, flags=0, body=header + original + attribute(_ID, entry[_ID]))
+                    )
+            netlink.execute(deletions)  # what ended by itself meanwhile is refused, and gone all the same
+            return len(deletions)
     except FileNotFoundError:
         return 0
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Mapping, Sequence
+from ipaddress import IPv4Network, IPv6Network, ip_network
 
-from ecsnet.agent.conntrack import forget
+from ecsnet.agent.conntrack import Flows
 from ecsnet.agent.drivers.rtnl import PROTOCOL, Indexes, index_of, link_names, put_all, remove_all
 from ecsnet.agent.namespaces import NamespaceFiles
 from ecsnet.agent.netlink import (
@@ -76,6 +77,8 @@ class RouteDriver:
         self._files = files
         self._owners: dict[str, str] = {}
         """The link of every host route by key: an address that changes its link, or loses it, has changed its owner."""
+        self._flows = Flows(files)
+        self._swept = False
 
     def observe(self, desired: Mapping[str, HostObject]) -> Mapping[str, HostObject | None]:
         found: dict[str, HostObject | None] = {}
@@ -95,7 +98,23 @@ class RouteDriver:
                     found[key] = wanted if same else None
                     if kind == _UNICAST and _RTA_GATEWAY not in values and destination.endswith(_HOST):
                         self._owners[key] = links.get(struct.unpack("=I", values[_RTA_OIF])[0], "")
+        if not self._swept:
+            self._swept = True
+            self._sweep(found)
         return found
+
+    def _sweep(self, found: Mapping[str, HostObject | None]) -> None:
+        """On an agent's first look: in a router, which has a blackhole for its own networks, only owners have flows."""
+        networks: dict[str, list[IPv4Network | IPv6Network]] = {}
+        owned: dict[str, list[str]] = {}
+        for key, item in found.items():
+            name, _table, destination = key.partition(":")[2].split("/", 2)
+            if isinstance(item, Route) and item.kind == "blackhole":
+                networks.setdefault(name, []).append(ip_network(destination))
+            elif key in self._owners:
+                owned.setdefault(name, []).append(destination.rpartition("/")[0])
+        for name, group in networks.items():
+            self._flows.sweep(name, group, owned.get(name, []))
 
     def apply(self, put: Sequence[HostObject], remove: Sequence[str]) -> Mapping[str, str]:
         routes = [item for item in put if isinstance(item, Route)]
@@ -106,21 +125,32 @@ class RouteDriver:
 
     def _forget_flows(self, put: Sequence[Route], remove: Sequence[str]) -> None:
         """Nobody inherits the tracked flows of an address that is given back or moves to another link."""
+        moved = [item.key for item in put if _owns(item) and self._owners.get(item.key, item.link) != item.link]
         freed = [key for key in remove if self._owners.pop(key, None) is not None]
-        for item in put:
-            if item.link is not None and item.gateway is None and item.destination.endswith(_HOST):
-                if self._owners.get(item.key, item.link) != item.link:
-                    freed.append(item.key)
-                self._owners[item.key] = item.link
-        addresses: dict[str, set[str]] = {}
-        for key in freed:
-            name, _table, address = key.partition(":")[2].split("/", 2)
-            addresses.setdefault(name, set()).add(address.rpartition("/")[0])
+        addresses: dict[str, list[str]] = {}
+        for key in (*moved, *freed):
+            name, address = _place(key)
+            addresses.setdefault(name, []).append(address)
         for name, group in addresses.items():
-            forget(self._files, name, group)
+            self._flows.free(name, group)
+        for item in put:
+            if _owns(item):
+                self._owners[item.key] = item.link or ""
+                self._flows.settle(*_place(item.key))
 
     def close(self) -> None:
-        """Nothing is held."""
+        self._flows.close()
+
+
+def _owns(item: Route) -> bool:
+    """Whether the route gives an address to whatever is at the end of a link."""
+    return item.link is not None and item.gateway is None and item.destination.endswith(_HOST)
+
+
+def _place(key: str) -> tuple[str, str]:
+    """Namespace and address of a host route's key."""
+    name, _table, destination = key.partition(":")[2].split("/", 2)
+    return name, destination.rpartition("/")[0]
 
 
 def _same(wanted: Route, kind: int, flags: int, values: Mapping[int, bytes], links: Mapping[int, str]) -> bool:

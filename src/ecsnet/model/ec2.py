@@ -119,6 +119,20 @@ class NatGateway(Record, frozen=True, kw_only=True, gc=False):
     tags: Tags = ()
 
 
+class VpcEndpoint(Record, frozen=True, kw_only=True, gc=False):
+    """A gateway endpoint. Which route tables it is in is read from their routes, never stored twice."""
+
+    id: str
+    account: str
+    region: str
+    vpc: str
+    service: str
+    """For example com.amazonaws.us-east-1.s3."""
+    policy: str
+    created: float
+    tags: Tags = ()
+
+
 class ElasticIp(Record, frozen=True, kw_only=True, gc=False):
     allocation: str
     account: str

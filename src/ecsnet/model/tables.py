@@ -12,6 +12,7 @@ INTERNET_GATEWAYS = Table(name="internet_gateway", record=ec2.InternetGateway, k
 ROUTE_TABLES = Table(name="route_table", record=ec2.RouteTable, key=lambda r: r.id)
 ROUTE_TABLE_ASSOCIATIONS = Table(name="route_table_association", record=ec2.RouteTableAssociation, key=lambda r: r.id)
 NAT_GATEWAYS = Table(name="nat_gateway", record=ec2.NatGateway, key=lambda r: r.id)
+VPC_ENDPOINTS = Table(name="vpc_endpoint", record=ec2.VpcEndpoint, key=lambda r: r.id)
 ELASTIC_IPS = Table(name="elastic_ip", record=ec2.ElasticIp, key=lambda r: r.allocation)
 GROUPS = Table(name="security_group", record=ec2.SecurityGroup, key=lambda r: r.id)
 GROUP_RULES = Table(name="security_group_rule", record=ec2.SecurityGroupRule, key=lambda r: r.id)
@@ -117,6 +118,10 @@ NAT_GATEWAYS_BY_SCOPE = Index(
     name="nat_gateway_by_scope", table=NAT_GATEWAYS, values=lambda r: (scope(r.account, r.region),)
 )
 NAT_GATEWAYS_BY_VPC = Index(name="nat_gateway_by_vpc", table=NAT_GATEWAYS, values=lambda r: (r.vpc,))
+VPC_ENDPOINTS_BY_SCOPE = Index(
+    name="vpc_endpoint_by_scope", table=VPC_ENDPOINTS, values=lambda r: (scope(r.account, r.region),)
+)
+VPC_ENDPOINTS_BY_VPC = Index(name="vpc_endpoint_by_vpc", table=VPC_ENDPOINTS, values=lambda r: (r.vpc,))
 ELASTIC_IPS_BY_SCOPE = Index(
     name="elastic_ip_by_scope", table=ELASTIC_IPS, values=lambda r: (scope(r.account, r.region),)
 )

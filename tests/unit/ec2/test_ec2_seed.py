@@ -138,7 +138,6 @@ def test_zones_and_regions(ec2: Ec2) -> None:
 
 def test_what_does_not_exist_is_listed_as_empty(ec2: Ec2) -> None:
     assert ec2("DescribeInstances") == {"Reservations": []}
-    assert ec2("DescribeVpcEndpoints") == {"VpcEndpoints": []}
     assert ec2("DescribeVpnGateways") == {"VpnGateways": []}
     assert ec2.error("DescribeInstances", InstanceIds=["i-0123456789abcdef0"]) == (
         "InvalidInstanceID.NotFound",

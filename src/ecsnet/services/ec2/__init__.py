@@ -18,12 +18,14 @@ from ecsnet.services.ec2 import (
     nat_gateway,
     network_acl,
     network_interface,
+    prefix_list,
     route_table,
     security_group,
     security_group_rule,
     subnet,
     tags,
     vpc,
+    vpc_endpoint,
 )
 
 OPERATIONS: tuple[Operation, ...] = (
@@ -38,6 +40,8 @@ OPERATIONS: tuple[Operation, ...] = (
     *network_interface.OPERATIONS,
     *network_acl.OPERATIONS,
     *dhcp_options.OPERATIONS,
+    *vpc_endpoint.OPERATIONS,
+    *prefix_list.OPERATIONS,
     *tags.OPERATIONS,
     *availability_zone.OPERATIONS,
     *account.OPERATIONS,

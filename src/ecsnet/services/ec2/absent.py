@@ -52,13 +52,6 @@ _ABSENT = (
         text="The image id '[{id}]' does not exist",
     ),
     Absent(
-        name="DescribeVpcEndpoints",
-        members="VpcEndpoints",
-        ids="VpcEndpointIds",
-        code="InvalidVpcEndpointId.NotFound",
-        text="The VpcEndPoint ID '{id}' does not exist",
-    ),
-    Absent(
         name="DescribeVpcPeeringConnections",
         members="VpcPeeringConnections",
         ids="VpcPeeringConnectionIds",
@@ -92,20 +85,6 @@ _ABSENT = (
         ids="FlowLogIds",
         code="InvalidFlowLogId.NotFound",
         text="The flow log ID '{id}' does not exist.",
-    ),
-    Absent(
-        name="DescribePrefixLists",
-        members="PrefixLists",
-        ids="PrefixListIds",
-        code="InvalidPrefixListID.NotFound",
-        text="The prefix list ID '{id}' does not exist",
-    ),
-    Absent(
-        name="DescribeManagedPrefixLists",
-        members="PrefixLists",
-        ids="PrefixListIds",
-        code="InvalidPrefixListID.NotFound",
-        text="The prefix list ID '{id}' does not exist",
     ),
     Absent(name="DescribeStaleSecurityGroups", members="StaleSecurityGroupSet"),
 )

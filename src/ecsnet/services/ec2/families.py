@@ -52,6 +52,15 @@ NAT_GATEWAY = Family(
     missing_text="The Nat Gateway {id} was not found",
     malformed="NatGatewayMalformed",
 )
+VPC_ENDPOINT = Family(
+    noun="vpc-endpoint",
+    prefix="vpce",
+    table=tables.VPC_ENDPOINTS,
+    scope=tables.VPC_ENDPOINTS_BY_SCOPE,
+    missing="InvalidVpcEndpointId.NotFound",
+    missing_text="The VpcEndPoint ID '{id}' does not exist",
+    malformed="InvalidVpcEndpointId.Malformed",
+)
 ELASTIC_IP = Family(
     noun="elastic-ip",
     prefix="eipalloc",
@@ -104,6 +113,7 @@ ALL: tuple[Family[Any], ...] = (
     INTERNET_GATEWAY,
     ROUTE_TABLE,
     NAT_GATEWAY,
+    VPC_ENDPOINT,
     ELASTIC_IP,
     GROUP,
     ACL,

@@ -49,6 +49,7 @@ def begin_nat_delete(call: Call, nat_id: str) -> ec2.NatGateway:
         case "deleting":
             return nat
         case "failed":
+            idempotency.forget(call, nat_id)
             return call.tx.put(NAT_GATEWAYS, msgspec.structs.replace(nat, state="deleted", deleted=call.now))
         case "pending" | "available":
             return call.tx.put(NAT_GATEWAYS, msgspec.structs.replace(nat, state="deleting"))

@@ -13,6 +13,7 @@ from ecsnet.model.base import IpNetwork
 from ecsnet.services.call import AwsError, Call, Request
 from ecsnet.services.ec2 import cidrs, errors, families
 from ecsnet.services.ec2.listing import drop_empty
+from ecsnet.services.ec2.prefix_lists import prefix_list
 from ecsnet.services.ec2.security_groups import group_by_name
 
 _BY_NUMBER = {"6": "tcp", "17": "udp", "1": "icmp", "58": "icmpv6"}
@@ -88,7 +89,8 @@ def _of_block(call: Call, group: ec2.SecurityGroup, block: Mapping[str, Any]) ->
         yield _permission(protocol, first, last, one, cidr=cidrs.ipv6(_text(one, "CidrIpv6"), "cidrIpv6"))
     for one in block.get("PrefixListIds") or ():
         found = True
-        _unknown_prefix_list(_text(one, "PrefixListId"))
+        listed = prefix_list(call, _text(one, "PrefixListId"))
+        yield _permission(protocol, first, last, one, prefix_list=listed.id)
     for one in block.get("UserIdGroupPairs") or ():
         found = True
         peer = peer_group(call, group, one)
@@ -112,10 +114,6 @@ def _text(one: Mapping[str, Any], member: str) -> str:
     if not value:
         raise errors.missing_parameter(member[0].lower() + member[1:])
     return str(value)
-
-
-def _unknown_prefix_list(key: str) -> None:
-    raise AwsError("InvalidPrefixListID.NotFound", f"The prefix list ID '{key}' does not exist")
 
 
 def _ports(block: Mapping[str, Any]) -> tuple[str, int, int]:

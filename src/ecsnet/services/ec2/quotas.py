@@ -17,6 +17,7 @@ DEFAULTS = {
     "groups_per_region": 2500,
     "rules_per_group": 60,
     "groups_per_interface": 5,
+    "gateway_endpoints_per_region": 20,
     "acls_per_vpc": 200,
     "entries_per_acl": 20,
     "interfaces_per_region": 5000,

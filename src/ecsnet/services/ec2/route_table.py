@@ -132,7 +132,7 @@ def replace_route_table_association(call: Call, request: Request) -> Reply:
 def create_route(call: Call, request: Request) -> Reply:
     """Source: EC2 API, CreateRoute. Raises RouteAlreadyExists, RouteLimitExceeded, and what `target` raises."""
     table = families.ROUTE_TABLE.require(call, request["RouteTableId"])
-    block = destination(request)
+    block = destination(call, request)
     chosen = target(call, table, request)
     if _find(table, block) is not None:
         raise AwsError("RouteAlreadyExists", f"The route identified by {block} already exists.")
@@ -147,7 +147,7 @@ def create_route(call: Call, request: Request) -> Reply:
 def replace_route(call: Call, request: Request) -> Reply:
     """Source: EC2 API, ReplaceRoute. A local route may be pointed elsewhere and back (LocalTarget)."""
     table = families.ROUTE_TABLE.require(call, request["RouteTableId"])
-    block = destination(request)
+    block = destination(call, request)
     old = _find(table, block)
     if old is None:
         raise AwsError(
@@ -171,7 +171,7 @@ def replace_route(call: Call, request: Request) -> Reply:
 def delete_route(call: Call, request: Request) -> Reply:
     """Source: EC2 API, DeleteRoute. Raises InvalidRoute.NotFound; local routes stay."""
     table = families.ROUTE_TABLE.require(call, request["RouteTableId"])
-    block = destination(request)
+    block = destination(call, request)
     old = _find(table, block)
     if old is None:
         raise AwsError(

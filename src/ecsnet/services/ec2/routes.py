@@ -12,9 +12,11 @@ from ecsnet.model.tables import (
     INTERNET_GATEWAYS,
     NAT_GATEWAYS,
     SUBNETS_BY_VPC,
+    VPC_ENDPOINTS,
 )
 from ecsnet.services.call import AwsError, Call, Request, not_implemented
 from ecsnet.services.ec2 import cidrs, errors, families
+from ecsnet.services.ec2.prefix_lists import prefix_list
 from ecsnet.services.ec2.vpc_parts import LOCAL
 from ecsnet.store.snapshot import Reader
 
@@ -25,7 +27,6 @@ _UNKNOWN_TARGETS = {
     "VpcPeeringConnectionId": ("InvalidVpcPeeringConnectionID.NotFound", "VpcPeeringConnectionID {id} does not exist."),
     "EgressOnlyInternetGatewayId": ("InvalidGatewayID.NotFound", "The eigw ID '{id}' does not exist"),
     "TransitGatewayId": ("InvalidTransitGatewayID.NotFound", "The transitGateway ID '{id}' does not exist."),
-    "VpcEndpointId": ("InvalidVpcEndpointId.NotFound", "The VpcEndPoint ID '{id}' does not exist"),
     "InstanceId": ("InvalidInstanceID.NotFound", "The instance ID '{id}' does not exist"),
     "LocalGatewayId": ("InvalidLocalGatewayID.NotFound", "The local gateway ID '{id}' does not exist"),
     "CarrierGatewayId": ("InvalidCarrierGatewayID.NotFound", "The carrier gateway ID '{id}' does not exist"),
@@ -35,11 +36,14 @@ _UNKNOWN_TARGETS = {
 _UNSUPPORTED = ("CoreNetworkArn", "OdbNetworkArn")
 
 
-def destination(request: Request) -> IPv4Network | IPv6Network:
-    """The destination block. Raises MissingParameter, InvalidParameterValue."""
+def destination(call: Call, request: Request) -> IPv4Network | IPv6Network:
+    """The destination block. Raises MissingParameter, InvalidParameterValue, InvalidPrefixListID.NotFound."""
     if request.get("DestinationPrefixListId"):
-        listed = request["DestinationPrefixListId"]
-        raise AwsError("InvalidPrefixListID.NotFound", f"The prefix list ID '{listed}' does not exist")
+        name = prefix_list(call, request["DestinationPrefixListId"]).name
+        raise AwsError(
+            "InvalidParameterValue",
+            f"Routes to {name} are made and removed with a VPC endpoint (CreateVpcEndpoint, ModifyVpcEndpoint).",
+        )
     block: IPv4Network | IPv6Network
     if request.get("DestinationCidrBlock"):
         block = cidrs.ipv4(request["DestinationCidrBlock"], "destinationCidrBlock")
@@ -94,6 +98,13 @@ def target(call: Call, table: ec2.RouteTable, request: Request) -> ec2.RouteTarg
     given = [member for member in members if request.get(member)]
     if request.get("LocalTarget"):
         given.append("LocalTarget")
+    if request.get("VpcEndpointId"):
+        endpoint = families.VPC_ENDPOINT.require(call, request["VpcEndpointId"]).id
+        raise AwsError(
+            "RouteNotSupported",
+            f"Route table contains unsupported route target: {endpoint}. VPC Endpoints of this type cannot be used as "
+            "route targets.",
+        )
     if not given:
         raise AwsError(
             "MissingParameter",
@@ -161,7 +172,9 @@ def target_record(reader: Reader, route: ec2.Route) -> object | None:
             return reader.get(NAT_GATEWAYS, route.target.id)
         case "eni":
             return reader.get(INTERFACES, route.target.id)
-        case "local" | "eigw" | "pcx" | "vpce":
+        case "vpce":
+            return reader.get(VPC_ENDPOINTS, route.target.id)
+        case "local" | "eigw" | "pcx":
             return None
         case _ as never:
             assert_never(never)
@@ -178,6 +191,8 @@ def route_state(reader: Reader, table: ec2.RouteTable, route: ec2.Route) -> Lite
             return "active" if state in ("pending", "available") else "blackhole"
         case ec2.NetworkInterface(attachment=attachment):
             return "active" if attachment is not None else "blackhole"
+        case ec2.VpcEndpoint():
+            return "active"
         case _:
             return "blackhole"
 

@@ -238,6 +238,8 @@ def _unknown_item(one: Permission) -> Mapping[str, Any]:
     item = dict(_protocol_members(one))
     if one.peer_group is not None:
         item["UserIdGroupPairs"] = [{"GroupId": one.peer_group}]
+    elif one.prefix_list is not None:
+        item["PrefixListIds"] = [{"PrefixListId": one.prefix_list}]
     elif isinstance(one.cidr, IPv4Network):
         item["IpRanges"] = [{"CidrIp": str(one.cidr)}]
     else:

@@ -20,6 +20,7 @@ from ecsnet.model.tables import (
     ROUTE_TABLES,
     ROUTE_TABLES_BY_VPC,
     SUBNETS_BY_VPC,
+    VPC_ENDPOINTS_BY_VPC,
     VPCS,
 )
 from ecsnet.services.call import AwsError, Cached, Call, Operation, Reply, Request, not_implemented, read, write
@@ -98,6 +99,7 @@ def _dependents(call: Call, vpc: ec2.Vpc) -> Iterator[str]:
     yield from tx.keys(SUBNETS_BY_VPC, vpc.id)
     yield from tx.keys(INTERNET_GATEWAYS_BY_VPC, vpc.id)
     yield from tx.keys(INTERFACES_BY_VPC, vpc.id)
+    yield from tx.keys(VPC_ENDPOINTS_BY_VPC, vpc.id)
     main = main_association(tx, vpc.id).route_table
     yield from (key for key in tx.keys(ROUTE_TABLES_BY_VPC, vpc.id) if key != main)
     yield from (group.id for group in tx.find(GROUPS_BY_VPC, vpc.id) if group.name != DEFAULT_NAME)

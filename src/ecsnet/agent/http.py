@@ -167,7 +167,6 @@ class HttpConnection(asyncio.Protocol):
         reason = HTTPStatus(response.status).phrase
         lines = [
             f"HTTP/1.1 {response.status} {reason}",
-            "Server: ecsnet-stand-in",
             f"Content-Type: {response.content_type}",
             f"Content-Length: {len(response.body)}",
             *(f"{name}: {value}" for name, value in response.headers),

@@ -46,11 +46,11 @@ class StandInRuntime:
         return _runtime_id(workload.key)
 
     def stop(self, key: str, timeout: float) -> Found | None:
-        found = next((one for one in self.found() if one.key == key), None)
-        if found is None:
+        if not self._server.running():
             return None
-        self._ask(lambda number: Stop(id=number, key=key))
-        return found if found.ended else Found(key=key, runtime_id=found.runtime_id, ended=True, exit_code=0)
+        reply = self._ask(lambda number: Stop(id=number, key=key))
+        assert isinstance(reply, Listing)
+        return _found(reply.instances[0]) if reply.instances else None
 
     def found(self) -> Sequence[Found]:
         if not self._server.running():
@@ -88,7 +88,9 @@ def _runtime_id(key: str) -> str:
 
 
 def _found(instance: Instance) -> Found:
-    key = instance.workload.key
     return Found(
-        key=key, runtime_id=_runtime_id(key), ended=instance.exit_code is not None, exit_code=instance.exit_code
+        key=instance.key,
+        runtime_id=_runtime_id(instance.key),
+        ended=instance.exit_code is not None,
+        exit_code=instance.exit_code,
     )

@@ -19,6 +19,8 @@ from ecsnet.netns import NamespaceThread
 
 BACKLOG = 1024
 
+_HEADERS = (("Server", "ecsnet-stand-in"),)
+
 Sockets = tuple[socket.socket, ...]
 
 
@@ -158,5 +160,8 @@ class StandIn:
             lines = (f"{name}: {value}" for name, value in about.items() if name not in ("headers", "fetch"))
             fetched = (f"fetch: {about['fetch']}",) if "fetch" in about else ()
             text = "\n".join((*lines, *fetched)) + "\n"
-            return Response(status=status, content_type="text/plain; charset=utf-8", body=text.encode())
-        return Response(status=status, content_type="application/json", body=msgspec.json.encode(about) + b"\n")
+            return Response(
+                status=status, content_type="text/plain; charset=utf-8", body=text.encode(), headers=_HEADERS
+            )
+        body = msgspec.json.encode(about) + b"\n"
+        return Response(status=status, content_type="application/json", body=body, headers=_HEADERS)

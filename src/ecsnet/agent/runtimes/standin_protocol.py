@@ -22,7 +22,7 @@ class Start(Message, frozen=True, kw_only=True, gc=False, tag=True):
 
 
 class Stop(Message, frozen=True, kw_only=True, gc=False, tag=True):
-    """Close everything of a container and forget it. Stopping what does not run changes nothing."""
+    """Close everything of a container and forget it; answered by a Listing of what it was (empty: nothing)."""
 
     id: int
     key: str
@@ -59,7 +59,7 @@ class Refused(Message, frozen=True, kw_only=True, gc=False, tag=True):
 
 
 class Instance(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    workload: Workload
+    key: str
     exit_code: int | None = None
     """None while it runs."""
 

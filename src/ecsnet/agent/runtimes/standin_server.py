@@ -76,7 +76,10 @@ class Server:
             case Start(id=number, workload=workload):
                 if workload.key in self._containers:
                     return Done(id=number)
-                path = logfile.workload_log(self._directory, workload)
+                try:
+                    path = logfile.workload_log(self._directory, workload)
+                except ValueError as error:
+                    return Refused(id=number, text=str(error))
                 container = StandIn(workload, self._namespaces, lambda text: self._logs.line(path, text))
                 self._containers[workload.key] = container
                 try:
@@ -86,8 +89,10 @@ class Server:
                     return Refused(id=number, text=error.strerror or str(error))
             case Stop(id=number, key=key):
                 stopped = self._containers.pop(key, None)
-                if stopped is not None:
-                    stopped.close(0)
+                if stopped is None:
+                    return Listing(id=number, instances=())
+                stopped.close(0)
+                return Listing(id=number, instances=(Instance(key=key, exit_code=stopped.exit_code),))
             case Exit(id=number, key=key, code=code):
                 if key not in self._containers:
                     return Refused(id=number, text=f"{key} does not run here")
@@ -97,7 +102,7 @@ class Server:
                     return Refused(id=number, text=f"{key} does not run here")
                 self._containers[key].set_health(healthy, path_or_all)
             case List(id=number):
-                instances = (Instance(workload=c.workload, exit_code=c.exit_code) for c in self._containers.values())
+                instances = (Instance(key=key, exit_code=c.exit_code) for key, c in self._containers.items())
                 return Listing(id=number, instances=tuple(instances))
         return Done(id=number)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 from ecsnet.services.call import AwsError
 from ecsnet.services.cloudformation.resources.base import Env, Made, Native, Properties, delete_if_there
 
@@ -42,12 +44,19 @@ def _forget(env: Env, id_: str, p: Properties) -> None:
 # ── VPC endpoints ────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
+def _policy(p: Properties) -> str | None:
+    """A template writes the policy as an object, the API takes its text."""
+    document = p.get("PolicyDocument")
+    return document if document is None or isinstance(document, str) else json.dumps(document)
+
+
 def _create_endpoint(env: Env, p: Properties) -> Made:
     """Made by EC2 where EC2 knows endpoints; a gateway endpoint can be recorded, because tasks have no way to AWS's
     services that it would change. An interface endpoint would be an address that nobody answers."""
     if "CreateVpcEndpoint" in env.operations.get("ec2", {}):
         tags = env.naming.tags(p)
         members = {key: value for key, value in p.items() if key != "Tags"}
+        members["PolicyDocument"] = _policy(p)
         if tags:
             members["TagSpecifications"] = [{"ResourceType": "vpc-endpoint", "Tags": tags}]
         endpoint = env.run("ec2", "CreateVpcEndpoint", members)["VpcEndpoint"]["VpcEndpointId"]
@@ -73,7 +82,7 @@ def _update_endpoint(env: Env, id_: str, before: Properties, after: Properties) 
             ("SubnetIds", "SubnetIds"),
             ("SecurityGroupIds", "SecurityGroupIds"),
         )
-        members: dict[str, object] = {"VpcEndpointId": id_, "PolicyDocument": after.get("PolicyDocument")}
+        members: dict[str, object] = {"VpcEndpointId": id_, "PolicyDocument": _policy(after)}
         for name, member in lists:
             old, new = before.get(name) or [], after.get(name) or []
             members[f"Add{member}"] = [item for item in new if item not in old] or None

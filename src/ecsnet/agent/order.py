@@ -79,6 +79,7 @@ KIND_OF_KEY: dict[str, type[HostObject]] = {
     "nft-chain": NftChain,
     "nft-element": NftElement,
     "envoy": EnvoyResource,
+    "certificate": ServerCertificate,
     "dns-view": DnsView,
     "dns": DnsRecords,
     "workload": Workload,

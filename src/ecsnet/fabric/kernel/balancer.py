@@ -26,6 +26,8 @@ _API = "type.googleapis.com/envoy"
 _SCOPE_HEADER = "x-ecsnet-lb"
 _SCOPED_ROUTES_FILE = "./srds.json"
 _HEALTH_LOG = "health.log"
+_ABSENT_CIPHERS = frozenset(("ECDHE-ECDSA-AES256-SHA384", "ECDHE-RSA-AES256-SHA384", "AES128-SHA256", "AES256-SHA256"))
+"""Not in Envoy's TLS library; a listener that names one of them is rejected as a whole."""
 _NO_LIMIT = 1_000_000_000
 _CONNECT_SECONDS = 10
 """Source: guide page "Troubleshoot your Application Load Balancers" (HTTP 504, connection establishment)."""
@@ -196,8 +198,9 @@ def _downstream_tls(balancer: str, tls: logical.Tls) -> Json:
         "tls_minimum_protocol_version": version[tls.lowest],
         "tls_maximum_protocol_version": version[tls.highest],
     }
-    if tls.ciphers:
-        parameters["cipher_suites"] = list(tls.ciphers)
+    ciphers = [cipher for cipher in tls.ciphers if cipher not in _ABSENT_CIPHERS]
+    if ciphers:
+        parameters["cipher_suites"] = ciphers
     pairs = [f"tls/{_certificate_name(balancer, arn)}" for arn in tls.certificates]
     context: Json = {
         "tls_params": parameters,

@@ -140,19 +140,3 @@ def mac_of(interface: str) -> str:
     """The MAC address of an interface: locally administered, made from the end of its id."""
     digits = f"{interface.rpartition('-')[2]:0>10}"[-10:]
     return "02:" + ":".join(digits[i : i + 2] for i in range(0, 10, 2))
-
-
-def private_domain(region: str) -> str:
-    """The domain of Amazon's private names (VPC User Guide, "DNS attributes for your VPC")."""
-    return "ec2.internal" if region == "us-east-1" else f"{region}.compute.internal"
-
-
-def private_dns_name(region: str, address: IPv4Address) -> str:
-    """The IP-based private name, for example ip-10-0-1-25.ec2.internal."""
-    return f"ip-{str(address).replace('.', '-')}.{private_domain(region)}"
-
-
-def public_dns_name(region: str, address: IPv4Address) -> str:
-    """The public name, for example ec2-198-18-4-9.compute-1.amazonaws.com."""
-    domain = "compute-1.amazonaws.com" if region == "us-east-1" else f"{region}.compute.amazonaws.com"
-    return f"ec2-{str(address).replace('.', '-')}.{domain}"

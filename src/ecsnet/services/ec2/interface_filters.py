@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from ecsnet.model import ec2
+from ecsnet.model.dnsnames import private_dns_name, public_dns_name
 from ecsnet.model.tables import (
     ELASTIC_IPS_BY_INTERFACE,
     GROUPS,
@@ -15,8 +16,9 @@ from ecsnet.model.tables import (
     SUBNETS,
 )
 from ecsnet.services.call import Call
-from ecsnet.services.ec2.addressing import private_dns_name, public_dns_name, public_ip_of
+from ecsnet.services.ec2.addressing import public_ip_of
 from ecsnet.services.ec2.filters import Filters, flag, some
+from ecsnet.services.ec2.interface_view import attachment_account
 from ecsnet.services.ec2.interfaces import interface_status
 
 
@@ -80,7 +82,9 @@ FILTERS: Filters[ec2.NetworkInterface] = Filters(
         "attachment.instance-id": lambda call, r: (
             (r.attachment.owner,) if r.attachment is not None and r.attachment.owner_kind == "instance" else ()
         ),
-        "attachment.instance-owner-id": lambda call, r: () if r.attachment is None else ("amazon-aws",),
+        "attachment.instance-owner-id": lambda call, r: (
+            () if r.attachment is None else (attachment_account(r.attachment),)
+        ),
         "attachment.status": _attachment_status,
         "availability-zone": lambda call, r: (r.az,),
         "availability-zone-id": _zone_id,

@@ -8,9 +8,9 @@ from ipaddress import IPv4Address
 from typing import Any
 
 from ecsnet.model import ec2
+from ecsnet.model.dnsnames import private_dns_name, public_dns_name
 from ecsnet.model.tables import ELASTIC_IPS_BY_INTERFACE, GROUPS, OBSERVED_INTERFACES, SUBNETS, VPCS
 from ecsnet.services.call import Cached, Call
-from ecsnet.services.ec2.addressing import private_dns_name, public_dns_name
 from ecsnet.services.ec2.listing import drop_empty
 from ecsnet.services.ec2.tagging import tag_set
 
@@ -98,6 +98,11 @@ def interface_item(
     )
 
 
+def attachment_account(attachment: ec2.Attachment) -> str:
+    """Whose instance an interface of a service is attached to, as AWS shows it."""
+    return "amazon-elb" if attachment.owner_kind == "load_balancer" else "amazon-aws"
+
+
 def _status(eni: ec2.NetworkInterface, observed: bool) -> str:
     if eni.attachment is None:
         return "available"
@@ -112,7 +117,7 @@ def _attachment_item(attachment: ec2.Attachment | None, observed: bool) -> Mappi
         "AttachTime": attachment.attached,
         "DeleteOnTermination": attachment.delete_on_termination,
         "DeviceIndex": attachment.device_index,
-        "InstanceOwnerId": "amazon-aws",
+        "InstanceOwnerId": attachment_account(attachment),
         "Status": "attached" if observed else "attaching",
     }
 

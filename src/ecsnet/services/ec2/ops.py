@@ -5,10 +5,9 @@ Everything else in this package is the API's business. All take `call: Call` (or
 
 from __future__ import annotations
 
+from ecsnet.model.dnsnames import private_dns_name, public_dns_name
 from ecsnet.services.ec2.addressing import (
     allocate_public_ip,
-    private_dns_name,
-    public_dns_name,
     public_ip_of,
 )
 from ecsnet.services.ec2.default_vpc import find_default_vpc, seed_account

@@ -8,6 +8,7 @@ import msgspec
 
 from ecsnet.model import ec2
 from ecsnet.model.base import IpNetwork, Tags
+from ecsnet.model.dnsnames import private_domain
 from ecsnet.model.tables import (
     ACL_ASSOCIATIONS,
     ACLS,
@@ -21,7 +22,6 @@ from ecsnet.model.tables import (
 )
 from ecsnet.services.call import AwsError, Call
 from ecsnet.services.ec2 import families
-from ecsnet.services.ec2.addressing import private_domain
 from ecsnet.services.ec2.regions import Zone
 from ecsnet.services.ec2.security_groups import EVERYWHERE, EVERYWHERE_6, add_default_group
 from ecsnet.store.snapshot import Reader

@@ -80,7 +80,6 @@ KIND_OF_KEY: dict[str, type[HostObject]] = {
     "nft-element": NftElement,
     "envoy": EnvoyResource,
     "certificate": ServerCertificate,
-    "certificate": ServerCertificate,
     "dns-view": DnsView,
     "dns": DnsRecords,
     "workload": Workload,

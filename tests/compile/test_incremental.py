@@ -21,6 +21,8 @@ from ecsnet.store.store import Commit, Store
 SMALL = st.integers(min_value=1, max_value=3)
 VPCS = st.sampled_from([rows.identifier("vpc", 1), rows.identifier("vpc", 2)])
 ANY_GROUPS = st.lists(SMALL, max_size=3, unique=True).map(tuple)
+KINDS = st.sampled_from(["igw", "nat", "eni", "pcx"])
+ROUTED = st.sampled_from(["0.0.0.0/0", "10.0.1.0/24", "10.0.0.0/16"])
 CIDRS = st.sampled_from(["0.0.0.0/0", "10.0.0.0/16", "10.0.1.5/32", "::/0"])
 
 
@@ -71,11 +73,18 @@ class Network(RuleBasedStateMachine):
             else:
                 tx.delete(t.SUBNETS, rows.identifier("subnet", number))
 
-    @rule(number=SMALL, vpc=VPCS, kind=st.sampled_from(["igw", "nat", "eni", "pcx"]), index=SMALL, there=st.booleans())
-    def route_table(self, number: int, vpc: str, kind: str, index: int, there: bool) -> None:
+    @rule(
+        number=SMALL,
+        vpc=VPCS,
+        kind=st.sampled_from(["igw", "nat", "eni", "pcx"]),
+        index=SMALL,
+        to=ROUTED,
+        there=st.booleans(),
+    )
+    def route_table(self, number: int, vpc: str, kind: str, index: int, to: str, there: bool) -> None:
         with self.store.transaction() as tx:
             if there:
-                route = rows.route("0.0.0.0/0", kind, rows.identifier(kind, index))
+                route = rows.route(to, kind, rows.identifier(kind, index))
                 tx.put(t.ROUTE_TABLES, rows.route_table(number, route, vpc=vpc))
             else:
                 tx.delete(t.ROUTE_TABLES, rows.identifier("rtb", number))
@@ -265,6 +274,6 @@ class Network(RuleBasedStateMachine):
 
 
 Network.TestCase.settings = settings(
-    max_examples=60, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
+    max_examples=40, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
 )
 test_incremental_equals_full = Network.TestCase

@@ -15,6 +15,7 @@ from ecsnet.model.tables import (
     INTERNET_GATEWAYS_BY_VPC,
     LOAD_BALANCERS,
     NAT_GATEWAYS,
+    ROUTE_TABLES,
     RULES_BY_GROUP,
     SUBNETS,
     TASKS,
@@ -53,6 +54,31 @@ def ipv4_networks(view: View, vpc: str) -> tuple[IPv4Network, ...]:
 def has_router(view: View, vpc: str) -> bool:
     """A VPC's router exists while the VPC has an interface: a default VPC that nobody uses costs nothing."""
     return bool(ipv4_networks(view, vpc)) and view.exists(INTERFACES_BY_VPC, vpc)
+
+
+def is_inside(destination: IpNetwork, blocks: tuple[IpNetwork, ...]) -> bool:
+    """Whether a route's destination is (a part of) one of the VPC's own blocks."""
+    return any(
+        destination.version == block.version
+        and destination.prefixlen >= block.prefixlen
+        and destination.network_address in block
+        for block in blocks
+    )
+
+
+def _find_inside_routes(view: View, route_table: str) -> bool:
+    table = view.get(ROUTE_TABLES, route_table)
+    if table is None:
+        return False
+    blocks = networks(view, table.vpc)
+    return any(
+        route.target.kind != "local" and route.destination is not None and is_inside(route.destination, blocks)
+        for route in table.routes
+    )
+
+
+INSIDE_ROUTES = Query(name="inside_routes", run=_find_inside_routes)
+"""Whether a route table sends packets for parts of its own VPC somewhere (to an appliance)."""
 
 
 def gateway_of(view: View, vpc: str) -> str | None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import msgspec
+
 from ecsnet.compile import facts
 from ecsnet.compile.view import FragmentSpec, View
 from ecsnet.logical.network import TableRoute
@@ -13,7 +15,10 @@ from ecsnet.model.tables import INTERFACES, NAT_GATEWAYS, ROUTE_TABLES
 
 
 def table_routes(view: View, key: str) -> Iterator[TableRoute]:
-    """The routes of a table that lead out of the VPC; local ones are the router's own.
+    """The routes of a table except the local ones, which are the router's own.
+
+    A route for a whole subnet of the VPC, or a local route that was pointed elsewhere, leads packets inside the VPC
+    through an appliance (VPC user guide, "Routing for a middlebox appliance").
 
     A route whose target is gone, detached or not built is a black hole, as AWS shows it (EC2 API, Route `state`).
     """
@@ -26,14 +31,15 @@ def table_routes(view: View, key: str) -> Iterator[TableRoute]:
 
 
 def _route(view: View, vpc: str, number: int, destination: IpNetwork, target: RouteTarget) -> TableRoute:
-    blackhole = TableRoute(router=vpc, table=number, destination=destination, kind="blackhole")
+    inside = facts.is_inside(destination, facts.networks(view, vpc))
+    blackhole = TableRoute(router=vpc, table=number, destination=destination, kind="blackhole", inside=inside)
     if destination.version != 4:
         return blackhole  # no gateway forwards IPv6 yet
     match target.kind:
         case "igw":
             if facts.gateway_of(view, vpc) != target.id:
                 return blackhole
-            return TableRoute(router=vpc, table=number, destination=destination, kind="gateway", target=target.id)
+            return msgspec.structs.replace(blackhole, kind="gateway", target=target.id)
         case "nat":
             interface = view.project("interface", lambda nat: nat.interface, NAT_GATEWAYS, target.id)
             return blackhole if interface is None else _to_port(view, blackhole, interface)
@@ -47,14 +53,7 @@ def _to_port(view: View, blackhole: TableRoute, interface: str) -> TableRoute:
     found = view.project("next_hop", lambda row: (row.vpc, row.private_ip), INTERFACES, interface)
     if found is None or found[0] != blackhole.router or view.ask(facts.PLACE, interface) is None:
         return blackhole
-    return TableRoute(
-        router=blackhole.router,
-        table=blackhole.table,
-        destination=blackhole.destination,
-        kind="port",
-        target=interface,
-        next_hop=found[1],
-    )
+    return msgspec.structs.replace(blackhole, kind="port", target=interface, next_hop=found[1])
 
 
 FRAGMENTS = (FragmentSpec(name="route_table", table=ROUTE_TABLES, run=table_routes),)

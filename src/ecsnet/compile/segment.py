@@ -27,21 +27,24 @@ def segment(view: View, key: str) -> Iterator[Segment]:
     subnet = view.get(SUBNETS, key)
     if subnet is None or not facts.has_router(view, subnet.vpc):
         return
+    table = _route_table(view, subnet)
     yield Segment(
         router=subnet.vpc,
         id=subnet.id,
         number=subnet.ordinal,
+        network=subnet.cidr,
         gateway=None if subnet.cidr is None else subnet.cidr.network_address + 1,
-        table=_route_table(view, subnet),
+        table=None if table is None else view.project("ordinal", lambda row: row.ordinal, ROUTE_TABLES, table),
+        inside_routes=table is not None and view.ask(facts.INSIDE_ROUTES, table),
         acl=_acl(view, subnet),
     )
 
 
-def _route_table(view: View, subnet: Subnet) -> int | None:
-    """The associated table's number, or the main table's: a subnet without an association of its own uses that."""
+def _route_table(view: View, subnet: Subnet) -> str | None:
+    """The associated table, or the main one: a subnet without an association of its own uses that."""
     own = list(view.find(ASSOCIATIONS_BY_SUBNET, subnet.id))
     for association in own or view.find(MAIN_ASSOCIATION_BY_VPC, subnet.vpc):
-        return view.project("ordinal", lambda table: table.ordinal, ROUTE_TABLES, association.route_table)
+        return association.route_table
     return None
 
 

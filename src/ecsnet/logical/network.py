@@ -31,9 +31,12 @@ class Segment(LogicalObject, frozen=True, kw_only=True, gc=False):
     id: str
     number: int
     """Marks the packets that come from this segment; unique in the router."""
+    network: IPv4Network | None
     gateway: IPv4Address | None
     table: int | None
     """Number of the route table for what leaves the router's network; None: nothing does."""
+    inside_routes: bool
+    """The table also has routes for parts of the router's network; they do not apply inside the segment itself."""
     acl: str | None
     """The stateless filter at its border; None lets nothing pass."""
 
@@ -134,7 +137,7 @@ class Acl(LogicalObject, frozen=True, kw_only=True, gc=False):
 
 
 class TableRoute(LogicalObject, frozen=True, kw_only=True, gc=False):
-    """One route out of the router's network: to a gateway, to a port, or into nothing."""
+    """One route of a table: to a gateway, to a port, or into nothing."""
 
     router: str
     table: int
@@ -143,6 +146,8 @@ class TableRoute(LogicalObject, frozen=True, kw_only=True, gc=False):
     target: str = ""
     next_hop: IPv4Address | None = None
     """The port's address (kind port)."""
+    inside: bool = False
+    """The destination is a part of the router's network; the route then comes before the router's own ones."""
 
 
 class Gateway(LogicalObject, frozen=True, kw_only=True, gc=False):

@@ -12,16 +12,21 @@ from ecsnet.logical.network import TableRoute
 _FIRST_TABLE = 1000
 """Below are the kernel's own tables (253 to 255)."""
 
+_FIRST_INSIDE_TABLE = 100_000
 
-def table_number(ordinal: int) -> int:
-    """The kernel's number of a route table of the VPC."""
-    return _FIRST_TABLE + ordinal
+
+def table_number(ordinal: int, *, inside: bool = False) -> int:
+    """The kernel's number of a route table of the VPC.
+
+    Its routes for parts of the VPC itself are in a table of their own, which is looked at before `main`.
+    """
+    return (_FIRST_INSIDE_TABLE if inside else _FIRST_TABLE) + ordinal
 
 
 def lower(route: TableRoute) -> Iterator[HostObject]:
     netns, number, destination = (
         naming.router_namespace(route.router),
-        table_number(route.table),
+        table_number(route.table, inside=route.inside),
         str(route.destination),
     )
     match route.kind:

@@ -15,12 +15,13 @@ from ecsnet.services.cloudformation.resources import (
     messaging,
     nested,
     recorded,
+    route53,
     storage,
 )
 from ecsnet.services.cloudformation.resources.base import Provisioner
 
 PROVISIONERS: Mapping[str, Provisioner] = {
     provisioner.type: provisioner
-    for module in (custom, ec2, ec2_routing, ec2_groups, ecs, elbv2, iam, messaging, nested, recorded, storage)
+    for module in (custom, ec2, ec2_routing, ec2_groups, ecs, elbv2, iam, messaging, nested, recorded, route53, storage)
     for provisioner in module.PROVISIONERS
 }

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
-from ecsnet.model.cloudformation import StackVersion
+from ecsnet.model import tables
+from ecsnet.model.cloudformation import Parameter, StackVersion
 from ecsnet.services.call import AwsError, Call, Request
 from ecsnet.services.cloudformation import transforms
 from ecsnet.services.cloudformation.errors import ValidationError, insufficient_capabilities
 from ecsnet.services.cloudformation.intake import GIVEN, PROCESSED, SSM, TEMPLATE
 from ecsnet.services.cloudformation.intrinsics import evaluate
-from ecsnet.services.cloudformation.parameters import declarations, resolve
+from ecsnet.services.cloudformation.parameters import SSM_VALUE, declarations, resolve
 from ecsnet.services.cloudformation.plan import Identity, Plan, make_plan
 from ecsnet.services.cloudformation.schema import is_known
 from ecsnet.services.cloudformation.template import parse
+from ecsnet.store.schema import Table
 
 _IAM = frozenset(
     [
@@ -44,6 +46,7 @@ def version_of(
     body = json.loads(processed)
     _check_types(body)
     parameters = resolve(declarations(body.get("Parameters")), request[GIVEN], request[SSM])
+    _check_existing(call, declarations(body.get("Parameters")), parameters)
     capabilities = request.get("Capabilities")
     tags = request.get("Tags")
     notifications = request.get("NotificationARNs")
@@ -92,6 +95,32 @@ def _check_types(body: Mapping[str, Any]) -> None:
     unknown = sorted(kind for kind in kinds if not is_known(kind))
     if unknown:
         raise ValidationError(f"Template format error: Unrecognized resource types: [{', '.join(unknown)}]")
+
+
+_EXISTING: Mapping[str, tuple[Table[Any], str]] = {
+    "AWS::EC2::VPC::Id": (tables.VPCS, "VPC Id"),
+    "AWS::EC2::Subnet::Id": (tables.SUBNETS, "subnet ID"),
+    "AWS::EC2::SecurityGroup::Id": (tables.GROUPS, "security group"),
+}
+
+
+def _check_existing(call: Call, declared: Mapping[str, Mapping[str, Any]], parameters: Iterable[Parameter]) -> None:
+    """Parameters of AWS-specific types name what exists (user guide, "AWS-specific parameter types")."""
+    for parameter in parameters:
+        kind = str(declared[parameter.key]["Type"])
+        wrapped = SSM_VALUE.fullmatch(kind)
+        kind = wrapped.group(1) if wrapped else kind
+        found = _EXISTING.get(kind.removeprefix("List<").removesuffix(">"))
+        if found is None:
+            continue
+        value = parameter.resolved if parameter.resolved is not None else parameter.value
+        for item in [part.strip() for part in value.split(",")] if kind.startswith("List<") else [value]:
+            row: Any = call.tx.get(found[0], item)
+            if row is None or (row.account, row.region) != (call.account, call.region):
+                raise ValidationError(
+                    f"Parameter validation failed: parameter value {item} for parameter name {parameter.key} does not "
+                    f"exist (no such {found[1]} in {call.region})"
+                )
 
 
 def needed_capabilities(template: str, plan: Plan) -> dict[str, list[str]]:

@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from typing import Any
 
-from ecsnet.services.cloudformation.resources.backed import create_or_adopt, document, if_there
+from ecsnet.services.cloudformation.resources.backed import create_or_adopt, if_there
 from ecsnet.services.cloudformation.resources.base import Backed, BackedEnv, Made, Properties
+
+
+def document(value: Any) -> str:
+    """A policy document as JSON text.
+
+    AWS takes one without Version (it counts as 2008-10-17); the backing server refuses it, so it gets one.
+    """
+    body = json.loads(value) if isinstance(value, str) else dict(value)
+    return json.dumps({"Version": "2012-10-17", **body})
 
 
 async def _create_role(env: BackedEnv, p: Properties) -> Made:

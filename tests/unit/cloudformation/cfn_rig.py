@@ -50,7 +50,7 @@ class FakeBacking:
         self.calls: list[tuple[str, str, Mapping[str, Any]]] = []
 
     async def call(
-        self, service: str, operation: str, params: Mapping[str, Any], account: str, region: str
+        self, service: str, operation: str, params: Mapping[str, Any], *, account: str, region: str
     ) -> Mapping[str, Any]:
         await asyncio.sleep(0)
         self.calls.append((service, operation, dict(params)))
@@ -73,13 +73,14 @@ class Rig:
         self,
         *,
         path: Path | None = None,
+        store: Store | None = None,
         services: Mapping[str, tuple[Operation, ...]] | None = None,
         provisioners: Mapping[str, Provisioner] = PROVISIONERS,
-        backing: FakeBacking | None = None,
+        backing: Any = None,
         ids: CountingIds | None = None,
         applied: Callable[[int], Awaitable[None]] | None = None,
     ) -> None:
-        self.store = Store(path, tables.SCHEMA)
+        self.store = store or Store(path, tables.SCHEMA)
         self.now = 1_700_000_000.0
         self.ids = ids or CountingIds()
         self.backing = backing or FakeBacking()
@@ -110,7 +111,7 @@ class Rig:
         if operation.prepare is not None:
 
             async def ask(service: str, op: str, params: Request) -> Reply:
-                return await self.backing.call(service, op, params, ACCOUNT, REGION)
+                return await self.backing.call(service, op, params, account=ACCOUNT, region=REGION)
 
             outside = Outside(account=ACCOUNT, region=REGION, snapshot=self.store.snapshot, call=ask)
             request = await operation.prepare(outside, request)

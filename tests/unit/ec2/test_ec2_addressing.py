@@ -23,7 +23,7 @@ class AddressesOfASubnet(RuleBasedStateMachine):
         super().__init__()
         self.store = Store(None, SCHEMA)
         self.ec2 = Ec2(store=self.store)
-        self.ec2.quotas["addresses_per_interface"] = SIZE
+        self.ec2.quotas["addresses_per_interface"] = 2 * SIZE
         self.subnet = self.ec2.subnet(self.ec2.vpc("10.0.0.0/24"), "10.0.0.16/28")
         self.held: dict[str, set[IPv4Address]] = {}
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import heapq
+import itertools
 import logging
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
@@ -35,8 +36,9 @@ OpenCall = Callable[[], AbstractContextManager[Call]]
 
 _LOG = logging.getLogger(__name__)
 
-_PASSES = 16
-"""How often one `run_once` follows up on its own changes before it gives way to other work."""
+_PASSES = 4
+_BATCH = 64
+"""Passes of one `run_once` and keys of one pass: then it gives way to other work of the process (API calls)."""
 
 _RETRY = 5.0
 """Seconds until a key whose step raised is tried again."""
@@ -81,8 +83,10 @@ class Controllers:
             self._collect_due(now)
             if not self._dirty:
                 break
-            batch, self._dirty = self._dirty, {}
-            self._run(list(batch), now)
+            batch = list(itertools.islice(self._dirty, _BATCH))
+            for mark in batch:
+                del self._dirty[mark]
+            self._run(batch, now)
         if self._dirty:
             return now
         self._drop_stale()

@@ -6,6 +6,8 @@ Each step looks at the tasks of one service, decides by `rollout.decide`, and ca
 
 from __future__ import annotations
 
+from collections import Counter
+
 import msgspec
 
 from ecsnet.controllers import deployments, members
@@ -156,13 +158,17 @@ def _start(call: Call, service: Service, primary: Deployment, count: int, presen
         interface_tags=managed,
     )
     siblings = [task for task in present if task.deployment == primary.id]
+    filled, taken = (
+        Counter(task.subnet or "" for task in siblings),
+        Counter(task.capacity_provider or "" for task in siblings),
+    )
     started = []
     for _ in range(count):
-        subnet = ecs_ops.spread(call.tx, primary.awsvpc.subnets, siblings)
-        provider = ecs_ops.next_provider(primary.capacity_strategy, siblings)
-        task = ecs_ops.launch(call, what, subnet=subnet, provider=provider)
-        siblings.append(task)
-        started.append(task.id)
+        subnet = ecs_ops.spread(call.tx, primary.awsvpc.subnets, filled)
+        provider = ecs_ops.next_provider(primary.capacity_strategy, taken)
+        filled[subnet] += 1
+        taken[provider or ""] += 1
+        started.append(ecs_ops.launch(call, what, subnet=subnet, provider=provider).id)
     return events.add(call, service, events.started(started))
 
 

@@ -142,28 +142,22 @@ def _refused(network: AwsvpcConfiguration, subnet: str, error: AwsError) -> str:
     )
 
 
-def spread(reader: Reader, subnets: Iterable[str], present: Iterable[Task]) -> str:
-    """The subnet of the next task: in the zone with the fewest of the `present` tasks, then the emptiest subnet.
+def spread(reader: Reader, subnets: Iterable[str], filled: Counter[str]) -> str:
+    """The subnet of the next task: in the zone with the fewest tasks, then the emptiest subnet.
 
-    Services spread over Availability Zones by default (Developer Guide, "Task placement"); ties keep the order of the
-    configuration.
+    `filled` counts the tasks that each subnet has. Services spread over Availability Zones by default (Developer Guide,
+    "Task placement"); ties keep the order of the configuration.
     """
-    zones: Counter[str | None] = Counter()
-    filled: Counter[str | None] = Counter()
-    for task in present:
-        zones[task.az] += 1
-        filled[task.subnet] += 1
-
-    def load(subnet: str) -> tuple[int, int]:
-        row = reader.get(SUBNETS, subnet)
-        return zones[row.az if row is not None else None], filled[subnet]
-
-    return min(subnets, key=load)
+    homes = {subnet: row.az if (row := reader.get(SUBNETS, subnet)) is not None else "" for subnet in subnets}
+    zones: Counter[str] = Counter()
+    for subnet, zone in homes.items():
+        zones[zone] += filled[subnet]
+    return min(homes, key=lambda subnet: (zones[homes[subnet]], filled[subnet]))
 
 
-def next_provider(strategy: tuple[StrategyItem, ...], present: Iterable[Task]) -> str | None:
-    """The capacity provider of the next task; None without a strategy (a launch type was given)."""
-    if not strategy:
-        return None
-    taken = Counter(task.capacity_provider or "" for task in present)
-    return capacity_provider.choose(strategy, taken)
+def next_provider(strategy: tuple[StrategyItem, ...], taken: Counter[str]) -> str | None:
+    """The capacity provider of the next task; None without a strategy (a launch type was given).
+
+    `taken` counts the tasks that each provider has.
+    """
+    return capacity_provider.choose(strategy, taken) if strategy else None

@@ -95,7 +95,7 @@ def _deployment(call: Call, where: Cluster, definition: TaskDefinition, request:
         raise errors.invalid("Placement strategies and constraints are not supported with FARGATE launch type.")
     if request.get("role") and chosen is not None:
         raise errors.invalid("You cannot specify an IAM role for services that require a service linked role.")
-    id = f"ecs-svc/{int(call.ids.hex(15), 16) % 10**19:019d}"
+    id = f"ecs-svc/{10**18 + int(call.ids.hex(16), 16) % (9 * 10**18)}"
     return Deployment(
         id=id,
         status="PRIMARY",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import msgspec
 
 from ecsnet.model.base import Tags
@@ -80,8 +82,10 @@ def _launch_all(
     """`count` tasks over the subnets in turn, from a random one on (RunTask has no placement strategy of its own)."""
     first = int(call.ids.hex(4), 16)
     started: list[Task] = []
+    taken: Counter[str] = Counter()
     for number in range(count):
-        provider = next_provider(compute.strategy, started)
+        provider = next_provider(compute.strategy, taken)
+        taken[provider or ""] += 1
         subnet = chosen.subnets[(first + number) % len(chosen.subnets)]
         started.append(launch(call, what, subnet=subnet, provider=provider))
     return started

@@ -9,6 +9,7 @@ from balancer_lab import (
     ADDRESS,
     Answer,
     Lab,
+    Target,
     eventually,
     forward,
     front_end,
@@ -85,9 +86,7 @@ def test_a_black_hole_times_out(lab: Lab) -> None:
     one, two = lab.target(1), lab.target(2)
     lab.apply(pool(1), members(1, one), routing(forward(1)), front_end())
     lab.wait_health(1, one, True)
-    command("ip", "-n", "rt", "route", "replace", "blackhole", f"{two.address}/32")
-    command("ip", "-n", two.name, "link", "set", "eth0", "down")
-    command("ip", "-n", "rt", "route", "replace", f"{two.address}/32", "dev", "e2")
+    command("ip", "-n", two.name, "route", "add", "blackhole", f"{ADDRESS}/32")  # it hears and never answers
     lab.apply(members(1, one, two))
     assert bodies(lab) == {"t1"}, "an unchecked target was used beside a healthy one"
     seen = lab.wait_health(1, two, False)
@@ -129,3 +128,18 @@ def test_a_target_that_comes_back_is_reported_again(lab: Lab) -> None:
     lab.health.clear()
     lab.apply(members(1, one, two))
     lab.wait_health(1, one, True)
+
+
+@in_lab
+def test_a_target_that_starts_late_needs_one_good_probe_only(lab: Lab) -> None:
+    """With a healthy threshold of ten, counting from a failed first probe would take ten intervals."""
+    namespace_only = Target(name="t1", address="10.0.2.1")
+    lab.host(namespace_only.name, namespace_only.address)
+    lab.apply(
+        pool(1, probe=probe(healthy=10, interval=20)), members(1, namespace_only), routing(forward(1)), front_end()
+    )
+    eventually(lambda: "health_check_failure_event" in (lab.state / "envoy" / "health.log").read_text())
+    namespace_only.serve(8080)
+    lab.wait_health(1, namespace_only, True)
+    assert len(namespace_only.probes) <= 3
+    assert lab.get("/").body == "t1"

@@ -2,10 +2,13 @@
 
     python -m ecsnet.agent.endpoint_discovery DIRECTORY
 
-It serves Envoy's aggregated discovery service on `ads.sock` in the directory, from the one file `eds.json`, which it
-reads again whenever somebody says so on `discovery.sock` (a JSON line `{"version": …}`; the answer, a JSON line
-`{"error": null}`, comes once Envoy has acknowledged). It is a process of its own so that endpoints survive the agent,
-and a gRPC server because Envoy opens an inotify instance per endpoint *file* and aborts at the 129th.
+It serves Envoy's aggregated discovery service on `ads.sock` in the directory, from the one file `eds.json`. On
+`discovery.sock` it takes JSON lines and answers `{"error": null}` once Envoy has acknowledged: `{"version": …}` has the
+file read again, `{"again": [[cluster, address, port], …]}` takes members out and puts them back, which is the one way
+to have Envoy treat them as new (a member that failed its first probe needs several good ones otherwise).
+
+It is a process of its own so that endpoints survive the agent, and a gRPC server because Envoy opens an inotify
+instance per endpoint *file* and aborts at the 129th.
 """
 
 from __future__ import annotations
@@ -70,11 +73,28 @@ class Endpoints:
             self._version = content["version_info"]
             self._changed.notify_all()
 
-    def settle(self, version: str) -> str | None:
-        """Wait until every stream has acknowledged; the answer is why not, or None. Call after `load`."""
+    def reload(self, version: str) -> str | None:
+        """Read the file again and wait until Envoy has it; the answer is what went wrong, or None."""
+        self.load()
+        if self._version != version:
+            return f"eds.json holds version {self._version!r}, not {version!r}"
+        return self._settle()
+
+    def again(self, places: list[tuple[str, str, int]]) -> str | None:
+        """Take members out and put them back; the answer is what went wrong, or None."""
         with self._changed:
-            if self._version != version:
-                return f"eds.json holds version {self._version!r}, not {version!r}"
+            for cluster in {place[0] for place in places}:
+                body = self._assignments.get(cluster)
+                if body is not None:
+                    self._assignments[cluster] = _without(body, {place[1:] for place in places if place[0] == cluster})
+            self._changed.notify_all()
+        error = self._settle()
+        self.load()
+        return error or self._settle()
+
+    def _settle(self) -> str | None:
+        """Wait until every stream has acknowledged; the answer is why not, or None."""
+        with self._changed:
             if not self._changed.wait_for(self._is_settled, PATIENCE):
                 return "Envoy does not acknowledge its endpoints"
             return next((stream.error for stream in self._streams if stream.error is not None), None)
@@ -138,6 +158,22 @@ class Endpoints:
             self._changed.notify_all()
 
 
+def _without(body: bytes, members: set[tuple[str, int]]) -> bytes:
+    """A serialised assignment without some of its members."""
+    message = endpoint_pb2.ClusterLoadAssignment.FromString(body)
+    for locality in message.endpoints:
+        kept = [
+            item
+            for item in locality.lb_endpoints
+            if (item.endpoint.address.socket_address.address, item.endpoint.address.socket_address.port_value)
+            not in members
+        ]
+        del locality.lb_endpoints[:]
+        locality.lb_endpoints.extend(kept)
+    serialised: bytes = message.SerializeToString(deterministic=True)
+    return serialised
+
+
 class _Service(ads_pb2_grpc.AggregatedDiscoveryServiceServicer):  # type: ignore[misc]
     def __init__(self, endpoints: Endpoints) -> None:
         self._endpoints = endpoints
@@ -151,10 +187,13 @@ def answer(endpoints: Endpoints, connection: socket.socket) -> None:
     with connection, connection.makefile("rwb") as stream:
         for line in stream:
             try:
-                endpoints.load()
-                error = endpoints.settle(json.loads(line)["version"])
-            except (ValueError, KeyError) as problem:
-                error = f"eds.json is not a list of endpoints: {problem}"
+                asked = json.loads(line)
+                if "again" in asked:
+                    error = endpoints.again([(cluster, address, port) for cluster, address, port in asked["again"]])
+                else:
+                    error = endpoints.reload(asked["version"])
+            except (ValueError, KeyError, TypeError) as problem:
+                error = f"not a request, or eds.json is not a list of endpoints: {problem}"
             stream.write(json.dumps({"error": error}).encode() + b"\n")
             stream.flush()
 

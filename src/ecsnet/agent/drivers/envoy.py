@@ -62,6 +62,7 @@ class _Assignment(msgspec.Struct):
 
 class _HealthCheck(msgspec.Struct):
     unhealthy_threshold: int
+    interval: str
 
 
 class _Cluster(msgspec.Struct):
@@ -238,7 +239,7 @@ class EnvoyDriver:
         if self._watch is None:
             if not self._held["cluster"]:
                 return
-            self._watch = HealthWatch(self._directory, self._proxy.admin, self._context.emit, self._context.now)
+            self._watch = HealthWatch(self._directory, self._proxy, self._context.emit, self._context.now)
         self._watch.follow(dict(self._members()))
 
     def _members(self) -> Iterable[tuple[str, Membership]]:
@@ -246,7 +247,7 @@ class EnvoyDriver:
             cluster, group = self._held["cluster"].get(name), self._owners.get(name)
             if cluster is None or group is None:
                 continue
-            checks = msgspec.json.decode(cluster, type=_Cluster).health_checks
+            (check,) = msgspec.json.decode(cluster, type=_Cluster).health_checks
             endpoints = msgspec.json.decode(body, type=_Assignment).endpoints
             targets = {
                 (item.endpoint.address.socket_address.address, item.endpoint.address.socket_address.port_value)
@@ -256,7 +257,12 @@ class EnvoyDriver:
             }
             yield (
                 name,
-                Membership(group=group, unhealthy_after=checks[0].unhealthy_threshold, targets=frozenset(targets)),
+                Membership(
+                    group=group,
+                    unhealthy_after=check.unhealthy_threshold,
+                    interval=float(check.interval.removesuffix("s")),
+                    targets=frozenset(targets),
+                ),
             )
 
     # ── ending ───────────────────────────────────────────────────────────────────────────────────────────────────

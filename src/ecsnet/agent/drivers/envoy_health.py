@@ -1,24 +1,35 @@
 """Follows what Envoy's health probes see and reports a target when its state changes.
 
 Envoy probes each target from every node. A target is reported healthy when every node that probes it finds it so, and
-unhealthy as soon as one does not. Changes are read from the event log, which names the reason of every failed probe;
-`/clusters` is looked at after a change of membership and now and then, so that a lost line cannot last.
+unhealthy as soon as one does not.
+
+A new target becomes healthy with its first good probe and unhealthy after as many bad ones as any other (user guide,
+"Health checks"). Envoy grants that to the very first probe only, so a new target that failed is made new again in time
+for its next one. The first failure within moments of the registration does not count: a load balancer takes that long
+to begin with a target.
+
+Changes are read from the event log, which names the reason of every failed probe; `/clusters` is looked at after a
+change of membership and now and then, so that a lost line cannot last.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
+import math
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ecsnet.agent.drivers.envoy_admin import Admin
+from ecsnet.agent.drivers.envoy_process import EnvoyError, Proxy
 from ecsnet.hostplan.messages import TargetSeen
 
 LOG = "health.log"
 _PAUSE = 0.05
+_REGISTRATION = 1.0
+"""Seconds that a load balancer takes to begin with a target, at most."""
 _LOOK_EVERY = 200
 """Pauses between two looks at /clusters without a reason."""
 _LARGEST_LOG = 4_000_000
@@ -42,6 +53,8 @@ class Membership:
 
     group: str
     unhealthy_after: int
+    interval: float
+    """Seconds between probes."""
     targets: frozenset[tuple[str, int]]
 
 
@@ -71,6 +84,15 @@ def view_of(event: Mapping[str, Any]) -> tuple[Place, View] | None:
     return None
 
 
+@dataclass(slots=True)
+class _New:
+    """A target that no probe has found healthy yet."""
+
+    failures: int
+    again: float
+    """When to have it probed as new again, in seconds since the epoch."""
+
+
 class States:
     """What every node sees, and what has been reported of every target. Pure bookkeeping, one thread at a time."""
 
@@ -78,10 +100,9 @@ class States:
         self._members: dict[str, Membership] = {}
         self._clusters: dict[tuple[str, str, int], set[str]] = {}
         self._views: dict[Place, View] = {}
-        self._failures: dict[Place, View] = {}
-        """The last failed probe, healthy or not: the reason to give when the target becomes unhealthy."""
-        self._first: dict[Place, int] = {}
-        """Failed probes of a target that has never been seen healthy."""
+        self._last: dict[Place, View] = {}
+        """The last failed probe: the reason to give when the target becomes unhealthy."""
+        self._new: dict[Place, _New] = {}
         self._reported: dict[tuple[str, str, int], View] = {}
 
     def follow(self, members: Mapping[str, Membership]) -> None:
@@ -92,13 +113,14 @@ class States:
             for address, port in membership.targets:
                 self._clusters.setdefault((membership.group, address, port), set()).add(cluster)
         places = {(cluster, *target) for cluster, m in members.items() for target in m.targets}
-        for table in (self._views, self._failures, self._first):
-            for place in [place for place in table if place not in places]:
-                del table[place]
-        for target in [target for target in self._reported if target not in self._clusters]:
+        for place in (self._views.keys() | self._last.keys() | self._new.keys()) - places:
+            self._views.pop(place, None)
+            self._last.pop(place, None)
+            self._new.pop(place, None)
+        for target in self._reported.keys() - self._clusters.keys():
             del self._reported[target]
 
-    def heard(self, event: Mapping[str, Any]) -> None:
+    def heard(self, event: Mapping[str, Any], now: float) -> None:
         """Take one line of the event log."""
         found = view_of(event)
         if found is None:
@@ -109,21 +131,36 @@ class States:
             return
         if view.healthy:
             self._views[place] = view
-            self._first.pop(place, None)
+            self._new.pop(place, None)
             return
-        self._failures[place] = view
-        if "eject_unhealthy_event" in event:
+        self._last[place] = view
+        before = self._views.get(place)
+        if "eject_unhealthy_event" in event or (before is not None and not before.healthy):
             self._views[place] = view
-        elif place not in self._views:
-            # Envoy counts a new target as failed from the beginning; AWS lets it fail as often as any other first.
-            self._first[place] = self._first.get(place, 0) + 1
-            if self._first[place] >= membership.unhealthy_after:
-                self._views[place] = view
-        elif not self._views[place].healthy:
-            self._views[place] = view
+        elif before is None:
+            self._failed_new(place, view, membership, now)
 
-    def looked(self, clusters: Mapping[str, Any]) -> None:
-        """Take the answer of /clusters?format=json."""
+    def _failed_new(self, place: Place, view: View, membership: Membership, now: float) -> None:
+        fresh = self._new.get(place)
+        if fresh is None:
+            self._new[place] = _New(failures=0, again=now + min(_REGISTRATION, membership.interval))
+            return
+        fresh.failures += 1
+        # A little early: Envoy's own next probe must not come first.
+        fresh.again = now + 0.95 * membership.interval
+        if fresh.failures >= membership.unhealthy_after:
+            self._views[place] = view
+            del self._new[place]
+
+    def due(self, now: float) -> list[Place]:
+        """New targets whose time has come to be probed as new again."""
+        places = [place for place, fresh in self._new.items() if fresh.again <= now]
+        for place in places:
+            self._new[place].again = math.inf
+        return places
+
+    def looked(self, clusters: Mapping[str, Any], *, adopting: bool = False) -> None:
+        """Take the answer of /clusters?format=json. `adopting`: Envoy has been probing since before this began."""
         for cluster in clusters.get("cluster_statuses", ()):
             membership = self._members.get(cluster["name"])
             if membership is None:
@@ -134,12 +171,14 @@ class States:
                 health = host.get("health_status", {})
                 if place[1:] not in membership.targets or health.get("pending_active_hc"):
                     continue
+                before = self._views.get(place)
                 if not health.get("failed_active_health_check"):
                     self._views[place] = View(healthy=True)
-                elif place in self._views and self._views[place].healthy:
-                    timeout = _REASONS["NETWORK_TIMEOUT" if health.get("active_hc_timeout") else "NETWORK"]
-                    unknown = View(healthy=False, reason=timeout[0], description=timeout[1])
-                    self._views[place] = self._failures.get(place, unknown)
+                    self._new.pop(place, None)
+                elif adopting or (before is not None and before.healthy):
+                    reason = _REASONS["NETWORK_TIMEOUT" if health.get("active_hc_timeout") else "NETWORK"]
+                    unknown = View(healthy=False, reason=reason[0], description=reason[1])
+                    self._views[place] = self._last.get(place, unknown)
 
     def news(self) -> Iterable[tuple[str, str, int, View]]:
         """Targets whose state differs from what was reported last: (group, address, port, state)."""
@@ -157,16 +196,17 @@ class HealthWatch:
     """The thread that follows the log while Envoy runs."""
 
     def __init__(
-        self, directory: Path, admin: Admin, emit: Callable[[TargetSeen], None], now: Callable[[], float]
+        self, directory: Path, proxy: Proxy, emit: Callable[[TargetSeen], None], now: Callable[[], float]
     ) -> None:
         self._log = directory / LOG
-        self._admin = admin
+        self._proxy = proxy
         self._emit = emit
         self._now = now
         self._states = States()
         self._lock = threading.Lock()
         self._closing = threading.Event()
         self._look = threading.Event()
+        self._adopting = self._log.exists() and self._log.stat().st_size > 0
         self._position = self._log.stat().st_size if self._log.exists() else 0
         self._rest = b""
         self._thread = threading.Thread(target=self._run, name="health", daemon=True)
@@ -183,7 +223,7 @@ class HealthWatch:
         self._thread.join()
 
     def _run(self) -> None:
-        pauses = 0
+        pauses, adopting = 0, True
         while not self._closing.wait(_PAUSE):
             pauses += 1
             lines = self._new_lines()
@@ -192,29 +232,38 @@ class HealthWatch:
                 self._look.clear()
                 pauses = 0
                 clusters = self._clusters()
-            if not lines and not clusters:
-                continue
+            now = self._now()
             with self._lock:
                 for line in lines:
-                    self._states.heard(line)
-                self._states.looked(clusters)
+                    self._states.heard(line, now)
+                if clusters:
+                    self._states.looked(clusters, adopting=adopting and self._adopting)
+                    adopting = False
                 news = list(self._states.news())
-            for group, address, port, state in news:
-                self._emit(
-                    TargetSeen(
-                        group=group,
-                        address=address,
-                        port=port,
-                        healthy=state.healthy,
-                        reason=state.reason,
-                        description=state.description,
-                        at=self._now(),
-                    )
+                due = self._states.due(now)
+            self._tell(news, now)
+            if due:
+                # Without an answer the targets stay with Envoy's own counting.
+                with contextlib.suppress(EnvoyError):
+                    self._proxy.probe_again(due)
+
+    def _tell(self, news: Iterable[tuple[str, str, int, View]], now: float) -> None:
+        for group, address, port, state in news:
+            self._emit(
+                TargetSeen(
+                    group=group,
+                    address=address,
+                    port=port,
+                    healthy=state.healthy,
+                    reason=state.reason,
+                    description=state.description,
+                    at=now,
                 )
+            )
 
     def _clusters(self) -> Mapping[str, Any]:
         try:
-            answer: Mapping[str, Any] = self._admin.json("/clusters?format=json")
+            answer: Mapping[str, Any] = self._proxy.admin.json("/clusters?format=json")
         except OSError:
             return {}  # Envoy is away; whoever watches it starts it again, and new members are looked at then
         return answer

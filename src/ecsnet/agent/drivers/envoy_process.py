@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -237,9 +237,16 @@ class Proxy:
 
     def reload_endpoints(self, version: str) -> str | None:
         """Have `eds.json` of this version read and acknowledged; the answer is what went wrong. Raises EnvoyError."""
+        return self._ask({"version": version})
+
+    def probe_again(self, places: Sequence[tuple[str, str, int]]) -> str | None:
+        """Have members (cluster, address, port) probed at once, as new ones; else as `reload_endpoints`."""
+        return self._ask({"again": list(places)})
+
+    def _ask(self, question: Mapping[str, Any]) -> str | None:
         try:
             with connect_in(self._directory, "discovery.sock") as connection, connection.makefile("rwb") as stream:
-                stream.write(json.dumps({"version": version}).encode() + b"\n")
+                stream.write(json.dumps(question).encode() + b"\n")
                 stream.flush()
                 answer = json.loads(stream.readline())
         except (OSError, ValueError) as error:

@@ -60,8 +60,9 @@ def make_app(
 
     `services`: operations by botocore service name; every other service is forwarded to `backing`.
     `clock`: epoch seconds. `seed`: makes what AWS gives a new account and region. `applied`: returns when the data
-    plane has a revision. `routes`: handlers of our own pages by "METHOD /_ecsnet/path"; a path that ends in `/*` stands
-    for everything below it. `allowed_hosts`: further host names to answer, see `Guard`.
+    plane has a revision, or when it has waited long enough. `routes`: handlers of our own pages by
+    "METHOD /_ecsnet/path"; a path that ends in `/*` stands for everything below it. `allowed_hosts`: further host
+    names to answer, see `Guard`.
 
     Raises ValueError for an operation that botocore does not know.
     """

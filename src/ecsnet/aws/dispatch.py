@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import Protocol, assert_never
@@ -13,11 +11,6 @@ from ecsnet.model.base import scope
 from ecsnet.model.tables import SEEDED_ACCOUNTS
 from ecsnet.services.call import AwsError, Call, Ids, Kind, Operation, Outside, Reply, Request, Settings
 from ecsnet.store.store import Store, Transaction
-
-APPLIED_DEADLINE = 2.0
-"""Seconds that a write waits for the data plane; then it answers and `ecsnet status` shows the lag."""
-
-log = logging.getLogger(__name__)
 
 
 class Forwarder(Protocol):
@@ -45,7 +38,8 @@ class Caller:
 class Dispatcher:
     """Carries out operations one after the other, on the event loop's thread.
 
-    `seed` makes what AWS gives a new account in a region; `applied` returns once the data plane has a revision.
+    `seed` makes what AWS gives a new account in a region. `applied` returns once the data plane has a revision, or
+    after its own deadline: a write is in force when it is answered, as far as that can be waited for.
     """
 
     store: Store
@@ -78,17 +72,10 @@ class Dispatcher:
                     reply = operation.run(self._call(tx, caller), request)
                 after = self.store.snapshot
                 if after is not before:
-                    await self._wait(after.revision)
+                    await self.applied(after.revision)
                 return reply
             case _:
                 assert_never(operation.kind)
-
-    async def _wait(self, revision: int) -> None:
-        try:
-            async with asyncio.timeout(APPLIED_DEADLINE):
-                await self.applied(revision)
-        except TimeoutError:
-            log.warning("revision %d is not in the data plane after %g s; answering anyway", revision, APPLIED_DEADLINE)
 
     def _call(self, tx: Transaction, caller: Caller) -> Call:
         return Call(

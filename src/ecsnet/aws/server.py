@@ -11,7 +11,10 @@ KEEP_ALIVE = 120
 
 
 def make_server(app: AsgiApp, *, host: str = "127.0.0.1", port: int = 4566) -> uvicorn.Server:
-    """A server that does not run yet; `await server.serve()` runs it until `server.should_exit`. Port 0: a free one."""
+    """A server that does not run yet; `await server.serve()` runs it until `server.should_exit`. Port 0: a free one.
+
+    `server.serve(sockets=[...])` serves on sockets that listen already instead of on `host` and `port`.
+    """
     return uvicorn.Server(
         uvicorn.Config(
             app,
@@ -24,6 +27,7 @@ def make_server(app: AsgiApp, *, host: str = "127.0.0.1", port: int = 4566) -> u
             interface="asgi3",
             access_log=False,
             log_config=None,
+            log_level="warning",
             proxy_headers=False,
             server_header=False,
             timeout_keep_alive=KEEP_ALIVE,

@@ -208,6 +208,7 @@ async def serve(home: Home, listener: socket.socket, speed: float) -> None:
         seed=seed_account,
         applied=applied,
         routes=routes.table(),
+        allowed_hosts=os.environ.get("ECSNET_ALLOW_HOSTS", "").split(),
     )
     server = make_server(app)
     async with asyncio.TaskGroup() as group:

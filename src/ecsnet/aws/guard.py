@@ -34,7 +34,7 @@ class Guard:
         if not self.allows(host):
             return (
                 f"ecsnet does not answer requests for host {host[:120]!r} (protection against DNS rebinding). "
-                "Use 127.0.0.1 or localhost, or allow the name with `ecsnet up --allow-host`."
+                "Use 127.0.0.1 or localhost, or start ecsnet with the name in ECSNET_ALLOW_HOSTS."
             )
         origin = head.header(b"origin")
         if origin and not self.allows((urlsplit(origin).hostname or "") if "//" in origin else ""):

@@ -9,6 +9,7 @@ failure what its driver keeps, so belief never replaces looking. One thread call
 from __future__ import annotations
 
 import traceback
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -42,6 +43,7 @@ class Converge:
         self._needed_by: dict[str, set[str]] = {}
         self._trouble: dict[str, _Trouble] = {}
         self._unseen: set[Driver] = set(drivers)
+        self._patrol = deque(drivers)
         self._planned = False
         self._adopted = False
         self.revision = 0
@@ -115,6 +117,12 @@ class Converge:
     def ask_read_back(self) -> None:
         """Look at the whole machine in the next tick."""
         self._unseen = set(self._drivers.values())
+
+    def patrol(self) -> None:
+        """Look at what one driver keeps in the next tick, another one each time: a whole look would hold up changes."""
+        driver = self._patrol.popleft()
+        self._patrol.append(driver)
+        self._unseen.add(driver)
 
     def _look(self) -> None:
         """Ask the drivers whose machine state is in doubt what exists."""

@@ -12,7 +12,7 @@ import os
 import sys
 from pathlib import Path
 
-from ecsnet.agent.drivers.link import LinkDriver
+from ecsnet.agent.drivers.link import Links
 from ecsnet.agent.drivers.nft import NftDriver
 from ecsnet.agent.libnftables import NftUnavailableError
 from ecsnet.agent.namespaces import MARKER, NamespaceFiles, bring_lo_up
@@ -57,7 +57,7 @@ def try_machine() -> None:
     try:
         for namespace in NAMESPACES:
             files.create(namespace)
-        failures = LinkDriver(files).apply([link()], [])
+        failures = Links(files).apply([link()], [])
         if failures:
             raise NotCapableError(f"this kernel cannot make a veth pair ({next(iter(failures.values()))})")
         failures = nft.apply(rule_set(), [])

@@ -21,27 +21,22 @@ from pathlib import Path
 from ecsnet.agent.converge import Converge
 from ecsnet.agent.dial import DialServer
 from ecsnet.agent.driver import AgentContext, AskError, AskHandler, Driver
-from ecsnet.agent.drivers.address import AddressDriver
-from ecsnet.agent.drivers.link import LinkDriver
-from ecsnet.agent.drivers.neighbour import NeighbourDriver
 from ecsnet.agent.drivers.netns import NamespaceDriver
+from ecsnet.agent.drivers.network import NetworkDriver
 from ecsnet.agent.drivers.nft import NftDriver
-from ecsnet.agent.drivers.route import RouteDriver
-from ecsnet.agent.drivers.rule import RuleDriver
 from ecsnet.agent.namespaces import MARKER, NamespaceFiles
 from ecsnet.agent.parts import PARTS
 from ecsnet.agent.server import Server
 from ecsnet.hostplan.messages import Applied, Delta, Hello, Sync, ToControl
 
 READ_BACK = 60.0
-"""Seconds between two looks at the whole machine when nothing happens."""
+"""Seconds in which everything is looked at once, one driver after the other, when nothing happens."""
 
 
 class Agent:
     """Everything of one agent. `run` is the converge thread and returns after `stop`."""
 
     def __init__(self, state: Path, *, read_back: float = READ_BACK) -> None:
-        self._read_back = read_back
         self._condition = threading.Condition()
         self._messages: list[Sync | Delta] = []
         self._look = False
@@ -62,15 +57,12 @@ class Agent:
         parts = [factory(context) for factory in PARTS]
         drivers: list[Driver] = [
             NamespaceDriver(self._files),
-            LinkDriver(self._files),
-            AddressDriver(self._files),
-            NeighbourDriver(self._files),
-            RouteDriver(self._files),
-            RuleDriver(self._files),
+            NetworkDriver(self._files),
             nft,
             *(part.driver for part in parts),
         ]
         self._drivers = drivers
+        self._patrol_pause = read_back / len(drivers)
         self.converge = Converge(drivers, time.monotonic)
         asks: dict[str, AskHandler] = {"nft": _nft_ask(nft), "stats": self._stats}
         for part in parts:
@@ -123,8 +115,10 @@ class Agent:
                     self.converge.sync(message)
                 else:
                     self.converge.delta(message)
-            if look or time.monotonic() - looked >= self._read_back:
+            if look:
                 self.converge.ask_read_back()
+            if time.monotonic() - looked >= self._patrol_pause:
+                self.converge.patrol()
                 looked = time.monotonic()
             applied = self.converge.tick()
             if applied is not None and (messages or applied != last):
@@ -137,7 +131,7 @@ class Agent:
 
     def _pause(self, looked: float) -> float:
         now = time.monotonic()
-        due = looked + self._read_back
+        due = looked + self._patrol_pause
         retry = self.converge.next_attempt()
         return max(0.0, min(due, due if retry is None else retry) - now)
 
@@ -195,7 +189,9 @@ def _single(state: Path) -> int | None:
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="ecsnet-agent", description="The part of ecsnet that touches the kernel.")
     parser.add_argument("--state", type=Path, required=True, help="the state directory")
-    parser.add_argument("--read-back", type=float, default=READ_BACK, help="seconds between looks at the whole machine")
+    parser.add_argument(
+        "--read-back", type=float, default=READ_BACK, help="seconds in which everything is looked at once"
+    )
     options = parser.parse_args(argv)
     if not Path(MARKER).exists():
         print("the agent runs only inside a world (see World.start_agent): it would change this host", file=sys.stderr)

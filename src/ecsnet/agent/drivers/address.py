@@ -4,24 +4,26 @@ from __future__ import annotations
 
 import errno
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from ipaddress import ip_interface
 
-from ecsnet.agent.drivers.rtnl import Indexes, index_of, link_names, put_all, remove_all
+from ecsnet.agent.drivers.rtnl import Indexes, index_of, put_all, remove_all
 from ecsnet.agent.namespaces import NamespaceFiles
-from ecsnet.agent.netlink import NLM_F_CREATE, NLM_F_REPLACE, Netlink, Request, address_text, attribute, attributes, u32
+from ecsnet.agent.netlink import NLM_F_CREATE, NLM_F_REPLACE, Request, address_text, attribute, attributes, u32
 from ecsnet.hostplan.kernel import Address, HostObject
 
 _RTM_NEWADDR, _RTM_DELADDR, _RTM_GETADDR = 20, 21, 22
 _IFA_ADDRESS, _IFA_LOCAL, _IFA_FLAGS = 1, 2, 8
 _NODAD, _NOPREFIXROUTE = 0x02, 0x200
 _SCOPE_LINK, _SCOPE_HOST = 253, 254
+_HEADER = struct.Struct("=BBBBI")
+"""struct ifaddrmsg."""
 
 
 def _body(address: str, index: int) -> bytes:
     interface = ip_interface(address)
     family = 10 if interface.version == 6 else 2
-    header = struct.pack("=BBBBI", family, interface.network.prefixlen, 0, 0, index)
+    header = _HEADER.pack(family, interface.network.prefixlen, 0, 0, index)
     return header + attribute(_IFA_LOCAL, interface.packed) + attribute(_IFA_ADDRESS, interface.packed)
 
 
@@ -37,35 +39,31 @@ def _delete(rest: str, indexes: Indexes) -> Request | None:
     return None if index is None else Request(type=_RTM_DELADDR, flags=0, body=_body(address, index))
 
 
-class AddressDriver:
-    """Implements `driver.Driver` for `Address`."""
+class Addresses:
+    """Implements `rtnl.Sort` for `Address`."""
 
-    kinds: tuple[type[HostObject], ...] = (Address,)
+    listing = Request(type=_RTM_GETADDR, flags=0, body=bytes(_HEADER.size))
 
     def __init__(self, files: NamespaceFiles) -> None:
         self._files = files
 
-    def observe(self, desired: Mapping[str, HostObject]) -> Mapping[str, HostObject | None]:
+    def recognise(
+        self, netns: str, bodies: Iterable[bytes], links: Mapping[int, str], desired: Mapping[str, HostObject]
+    ) -> Mapping[str, HostObject | None]:
         found: dict[str, HostObject | None] = {}
-        for name in self._files.names():
-            with self._files.inside(name), Netlink() as netlink:
-                links = link_names(netlink)
-                for body in netlink.dump(Request(type=_RTM_GETADDR, flags=0, body=bytes(8))):
-                    _family, length, _flags, scope, index = struct.unpack_from("=BBBBI", body)
-                    values = attributes(body[8:])
-                    flags = struct.unpack("=I", values[_IFA_FLAGS])[0]
-                    text = f"{address_text(values.get(_IFA_LOCAL) or values[_IFA_ADDRESS])}/{length}"
-                    key = f"address:{name}/{links.get(index, index)}/{text}"
-                    if key in desired:
-                        found[key] = desired[key] if flags & _NOPREFIXROUTE else None
-                    elif scope not in (_SCOPE_LINK, _SCOPE_HOST):  # those are the kernel's own (127.0.0.1, ::1, fe80)
-                        found[key] = None
+        for body in bodies:
+            _family, length, _flags, scope, index = _HEADER.unpack_from(body)
+            values = attributes(body[_HEADER.size :])
+            flags = struct.unpack("=I", values[_IFA_FLAGS])[0]
+            text = f"{address_text(values.get(_IFA_LOCAL) or values[_IFA_ADDRESS])}/{length}"
+            key = f"address:{netns}/{links.get(index, index)}/{text}"
+            if key in desired:
+                found[key] = desired[key] if flags & _NOPREFIXROUTE else None
+            elif scope not in (_SCOPE_LINK, _SCOPE_HOST):  # those are the kernel's own (127.0.0.1, ::1, fe80)
+                found[key] = None
         return found
 
     def apply(self, put: Sequence[HostObject], remove: Sequence[str]) -> Mapping[str, str]:
         failures = remove_all(self._files, remove, _delete)
         addresses = [item for item in put if isinstance(item, Address)]
         return failures | put_all(self._files, addresses, _new, already=frozenset({errno.EEXIST}))
-
-    def close(self) -> None:
-        """Nothing is held."""

@@ -8,7 +8,6 @@ import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from ecsnet.agent.driver import Namespaces
 from ecsnet.agent.drivers.rtnl import (
     IFLA_ADDRESS,
     IFLA_IFALIAS,
@@ -27,7 +26,6 @@ from ecsnet.agent.netlink import (
     NLM_F_CREATE,
     NLM_F_EXCL,
     Netlink,
-    NetlinkError,
     Request,
     attribute,
     attributes,
@@ -43,13 +41,17 @@ _INFO_KIND, _INFO_DATA, _VETH_INFO_PEER = 1, 2, 1
 _AF_INET6, _INET6_ADDR_GEN_MODE, _GEN_MODE_NONE = 10, 8, 1
 _IFF_UP = 1
 _ALIAS = "ecsnet "
+LISTING = Request(type=RTM_GETLINK, flags=0, body=ifinfo())
 _NO_LINK_LOCAL = attribute(
     _IFLA_AF_SPEC, attribute(_AF_INET6, attribute(_INET6_ADDR_GEN_MODE, bytes([_GEN_MODE_NONE])))
 )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Seen:
+class SeenLink:
+    """An interface as a listing shows it."""
+
+    name: str
     index: int
     peer: int | None
     mac: str
@@ -62,24 +64,25 @@ def _alias(link: Link) -> str:
     return f"{_ALIAS}{link.owner} {link.a.netns}/{link.a.name}"[:255]
 
 
-class LinkDriver:
-    """Implements `driver.Driver` for `Link`. A changed pair is deleted and made again."""
-
-    kinds: tuple[type[HostObject], ...] = (Link,)
+class Links:
+    """Makes and recognises veth pairs. A changed pair is deleted and made again."""
 
     def __init__(self, files: NamespaceFiles) -> None:
         self._files = files
 
-    def observe(self, desired: Mapping[str, HostObject]) -> Mapping[str, HostObject | None]:
-        seen = {name: _links(self._files, name) for name in self._files.names()}
+    def recognise(
+        self, seen: Mapping[str, Sequence[SeenLink]], desired: Mapping[str, HostObject]
+    ) -> Mapping[str, HostObject | None]:
+        """What exists, from the interfaces of all namespaces (a pair has an end in each of two)."""
+        by_name = {netns: {end.name: end for end in ends} for netns, ends in seen.items()}
         found: dict[str, HostObject | None] = {}
-        for name, links in seen.items():
-            for ifname, end in links.items():
-                key = link_key(name, ifname)
-                if not end.alias.startswith(_ALIAS) or not end.alias.endswith(f" {name}/{ifname}"):
+        for netns, ends in by_name.items():
+            for name, end in ends.items():
+                if not end.alias.startswith(_ALIAS) or not end.alias.endswith(f" {netns}/{name}"):
                     continue  # end b, or not ecsnet's
+                key = link_key(netns, name)
                 wanted = desired.get(key)
-                same = isinstance(wanted, Link) and _same(wanted, end, seen.get(wanted.b.netns, {}))
+                same = isinstance(wanted, Link) and _same(wanted, end, by_name.get(wanted.b.netns, {}))
                 found[key] = wanted if same else None
         return found
 
@@ -153,9 +156,6 @@ class LinkDriver:
             if refusal is not None
         }
 
-    def close(self) -> None:
-        """Nothing is held."""
-
 
 def _newlink(link: Link, peer_namespace: int) -> Request:
     mtu = u32(IFLA_MTU, link.mtu)
@@ -177,27 +177,22 @@ def _newlink(link: Link, peer_namespace: int) -> Request:
     return Request(type=RTM_NEWLINK, flags=NLM_F_CREATE | NLM_F_EXCL, body=body)
 
 
-def _links(namespaces: Namespaces, name: str) -> dict[str, _Seen]:
-    links: dict[str, _Seen] = {}
-    try:
-        with namespaces.inside(name), Netlink() as netlink:
-            for body in netlink.dump(Request(type=RTM_GETLINK, flags=0, body=ifinfo())):
-                index, flags = struct.unpack_from("=iI", body, 4)
-                found = attributes(body[16:])
-                links[found[IFLA_IFNAME].rstrip(b"\0").decode()] = _Seen(
-                    index=index,
-                    peer=struct.unpack("=I", found[IFLA_LINK])[0] if IFLA_LINK in found else None,
-                    mac=mac_text(found.get(IFLA_ADDRESS, b"")),
-                    mtu=struct.unpack("=I", found[IFLA_MTU])[0],
-                    up=bool(flags & _IFF_UP),
-                    alias=found.get(IFLA_IFALIAS, b"").rstrip(b"\0").decode(errors="replace"),
-                )
-    except (FileNotFoundError, NetlinkError):
-        return {}
-    return links
+def parse(body: bytes) -> SeenLink:
+    """An entry of the listing of all interfaces."""
+    index, flags = struct.unpack_from("=iI", body, 4)
+    found = attributes(body[16:])
+    return SeenLink(
+        name=found[IFLA_IFNAME].rstrip(b"\0").decode(),
+        index=index,
+        peer=struct.unpack("=I", found[IFLA_LINK])[0] if IFLA_LINK in found else None,
+        mac=mac_text(found.get(IFLA_ADDRESS, b"")),
+        mtu=struct.unpack("=I", found[IFLA_MTU])[0],
+        up=bool(flags & _IFF_UP),
+        alias=found.get(IFLA_IFALIAS, b"").rstrip(b"\0").decode(errors="replace"),
+    )
 
 
-def _same(wanted: Link, a: _Seen, others: Mapping[str, _Seen]) -> bool:
+def _same(wanted: Link, a: SeenLink, others: Mapping[str, SeenLink]) -> bool:
     b = others.get(wanted.b.name)
     return (
         b is not None

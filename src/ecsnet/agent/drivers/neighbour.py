@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
-from ecsnet.agent.drivers.rtnl import Indexes, index_of, link_names, put_all, remove_all
+from ecsnet.agent.drivers.rtnl import Indexes, index_of, put_all, remove_all
 from ecsnet.agent.namespaces import NamespaceFiles
 from ecsnet.agent.netlink import (
     NLM_F_CREATE,
     NLM_F_REPLACE,
-    Netlink,
     Request,
     address_bytes,
     address_text,
@@ -47,33 +46,29 @@ def _delete(rest: str, indexes: Indexes) -> Request | None:
     return Request(type=_RTM_DELNEIGH, flags=0, body=body)
 
 
-class NeighbourDriver:
-    """Implements `driver.Driver` for `Neighbour`."""
+class Neighbours:
+    """Implements `rtnl.Sort` for `Neighbour`."""
 
-    kinds: tuple[type[HostObject], ...] = (Neighbour,)
+    listing = Request(type=_RTM_GETNEIGH, flags=0, body=_header(0, 0, 0))
 
     def __init__(self, files: NamespaceFiles) -> None:
         self._files = files
 
-    def observe(self, desired: Mapping[str, HostObject]) -> Mapping[str, HostObject | None]:
+    def recognise(
+        self, netns: str, bodies: Iterable[bytes], links: Mapping[int, str], desired: Mapping[str, HostObject]
+    ) -> Mapping[str, HostObject | None]:
         found: dict[str, HostObject | None] = {}
-        for name in self._files.names():
-            with self._files.inside(name), Netlink() as netlink:
-                links = link_names(netlink)
-                for body in netlink.dump(Request(type=_RTM_GETNEIGH, flags=0, body=_header(0, 0, 0))):
-                    index, state = struct.unpack_from("=iH", body, 4)
-                    if not state & _PERMANENT:
-                        continue
-                    values = attributes(body[12:])
-                    key = f"neighbour:{name}/{links.get(index, index)}/{address_text(values[_NDA_DST])}"
-                    wanted = desired.get(key)
-                    same = isinstance(wanted, Neighbour) and wanted.mac == mac_text(values.get(_NDA_LLADDR, b""))
-                    found[key] = wanted if same else None
+        for body in bodies:
+            index, state = struct.unpack_from("=iH", body, 4)
+            if not state & _PERMANENT:
+                continue
+            values = attributes(body[12:])
+            key = f"neighbour:{netns}/{links.get(index, index)}/{address_text(values[_NDA_DST])}"
+            wanted = desired.get(key)
+            same = isinstance(wanted, Neighbour) and wanted.mac == mac_text(values.get(_NDA_LLADDR, b""))
+            found[key] = wanted if same else None
         return found
 
     def apply(self, put: Sequence[HostObject], remove: Sequence[str]) -> Mapping[str, str]:
         failures = remove_all(self._files, remove, _delete)
         return failures | put_all(self._files, [item for item in put if isinstance(item, Neighbour)], _new)
-
-    def close(self) -> None:
-        """Nothing is held."""

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from ipaddress import IPv4Network, IPv6Network, ip_network
 
 from ecsnet.agent.conntrack import Flows
-from ecsnet.agent.drivers.rtnl import PROTOCOL, Indexes, index_of, link_names, put_all, remove_all
+from ecsnet.agent.drivers.rtnl import PROTOCOL, Indexes, index_of, put_all, remove_all
 from ecsnet.agent.namespaces import NamespaceFiles
 from ecsnet.agent.netlink import (
     NLM_F_CREATE,
     NLM_F_REPLACE,
-    Netlink,
     Request,
     address_bytes,
     address_text,
@@ -68,53 +67,43 @@ def _default(family: int) -> bytes:
     return bytes(16 if family == _AF_INET6 else 4)
 
 
-class RouteDriver:
-    """Implements `driver.Driver` for `Route`."""
+class Routes:
+    """Implements `rtnl.Sort` for `Route`."""
 
-    kinds: tuple[type[HostObject], ...] = (Route,)
+    listing = Request(type=_RTM_GETROUTE, flags=0, body=bytes(_HEADER.size))
 
     def __init__(self, files: NamespaceFiles) -> None:
         self._files = files
         self._owners: dict[str, str] = {}
         """The link of every host route by key: an address that changes its link, or loses it, has changed its owner."""
         self._flows = Flows(files)
-        self._swept = False
+        self._swept: set[str] = set()
+        """The routers (they have a blackhole for their own networks) in which only owners have flows."""
 
-    def observe(self, desired: Mapping[str, HostObject]) -> Mapping[str, HostObject | None]:
+    def recognise(
+        self, netns: str, bodies: Iterable[bytes], links: Mapping[int, str], desired: Mapping[str, HostObject]
+    ) -> Mapping[str, HostObject | None]:
         found: dict[str, HostObject | None] = {}
-        for name in self._files.names():
-            with self._files.inside(name), Netlink() as netlink:
-                links = link_names(netlink)
-                for body in netlink.dump(Request(type=_RTM_GETROUTE, flags=0, body=bytes(_HEADER.size))):
-                    family, length, _, _, _, protocol, _scope, kind, flags = _HEADER.unpack_from(body)
-                    if protocol != PROTOCOL:
-                        continue
-                    values = attributes(body[_HEADER.size :])
-                    (table,) = struct.unpack("=I", values[_RTA_TABLE])
-                    destination = f"{address_text(values.get(_RTA_DST, _default(family)))}/{length}"
-                    key = f"route:{name}/{table}/{destination}"
-                    wanted = desired.get(key)
-                    same = isinstance(wanted, Route) and _same(wanted, kind, flags, values, links)
-                    found[key] = wanted if same else None
-                    if kind == _UNICAST and _RTA_GATEWAY not in values and destination.endswith(_HOST):
-                        self._owners[key] = links.get(struct.unpack("=I", values[_RTA_OIF])[0], "")
-        if not self._swept:
-            self._swept = True
-            self._sweep(found)
+        own: list[IPv4Network | IPv6Network] = []
+        for body in bodies:
+            family, length, _, _, _, protocol, _scope, kind, flags = _HEADER.unpack_from(body)
+            if protocol != PROTOCOL:
+                continue
+            values = attributes(body[_HEADER.size :])
+            (table,) = struct.unpack("=I", values[_RTA_TABLE])
+            destination = f"{address_text(values.get(_RTA_DST, _default(family)))}/{length}"
+            key = f"route:{netns}/{table}/{destination}"
+            wanted = desired.get(key)
+            same = isinstance(wanted, Route) and _same(wanted, kind, flags, values, links)
+            found[key] = wanted if same else None
+            if kind == _BLACKHOLE:
+                own.append(ip_network(destination))
+            elif _RTA_GATEWAY not in values and destination.endswith(_HOST):
+                self._owners[key] = links.get(struct.unpack("=I", values[_RTA_OIF])[0], "")
+        if own and netns not in self._swept:
+            self._swept.add(netns)
+            self._flows.sweep(netns, own, [_place(key)[1] for key in found if key in self._owners])
         return found
-
-    def _sweep(self, found: Mapping[str, HostObject | None]) -> None:
-        """On an agent's first look: in a router, which has a blackhole for its own networks, only owners have flows."""
-        networks: dict[str, list[IPv4Network | IPv6Network]] = {}
-        owned: dict[str, list[str]] = {}
-        for key, item in found.items():
-            name, _table, destination = key.partition(":")[2].split("/", 2)
-            if isinstance(item, Route) and item.kind == "blackhole":
-                networks.setdefault(name, []).append(ip_network(destination))
-            elif key in self._owners:
-                owned.setdefault(name, []).append(destination.rpartition("/")[0])
-        for name, group in networks.items():
-            self._flows.sweep(name, group, owned.get(name, []))
 
     def apply(self, put: Sequence[HostObject], remove: Sequence[str]) -> Mapping[str, str]:
         routes = [item for item in put if isinstance(item, Route)]

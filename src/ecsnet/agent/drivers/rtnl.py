@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import errno
 import struct
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Protocol, TypeVar
 
 from ecsnet.agent.driver import Namespaces
-from ecsnet.agent.netlink import Netlink, Request, attributes, text
+from ecsnet.agent.netlink import Netlink, Request, text
+from ecsnet.hostplan.kernel import HostObject
 
 PROTOCOL = 200
 """The protocol number that marks ecsnet's routes and rules (man 8 ip-route: numbers above 4 are free to choose)."""
@@ -26,6 +27,22 @@ class InNamespace(Protocol):
 
     @property
     def key(self) -> str: ...
+
+
+class Sort(Protocol):
+    """One kind of rtnetlink object: how to list it, how to recognise it, how to change it."""
+
+    @property
+    def listing(self) -> Request:
+        """The dump request that lists all of them in a namespace."""
+
+    def recognise(
+        self, netns: str, bodies: Iterable[bytes], links: Mapping[int, str], desired: Mapping[str, HostObject]
+    ) -> Mapping[str, HostObject | None]:
+        """What a listing holds, as `driver.Driver.observe` answers. `links` are the interfaces' names by index."""
+
+    def apply(self, put: Sequence[HostObject], remove: Sequence[str]) -> Mapping[str, str]:
+        """As `driver.Driver.apply`."""
 
 
 O = TypeVar("O", bound=InNamespace)  # noqa: E741
@@ -55,15 +72,6 @@ class Indexes:
             reply = self._netlink.get(Request(type=RTM_GETLINK, flags=0, body=ifinfo() + text(IFLA_IFNAME, name)))
             self._known[name] = None if reply is None else struct.unpack_from("=i", reply, 4)[0]
         return self._known[name]
-
-
-def link_names(netlink: Netlink) -> dict[int, str]:
-    """The names of all interfaces of the namespace by index."""
-    names = {}
-    for body in netlink.dump(Request(type=RTM_GETLINK, flags=0, body=ifinfo())):
-        (index,) = struct.unpack_from("=i", body, 4)
-        names[index] = attributes(body[16:])[IFLA_IFNAME].rstrip(b"\0").decode()
-    return names
 
 
 def put_all(

@@ -8,7 +8,7 @@ from __future__ import annotations
 import errno
 import re
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from ipaddress import ip_network
 
 import msgspec
@@ -110,25 +110,24 @@ def _delete(rest: str) -> Request:
     return Request(type=_RTM_DELRULE, flags=0, body=body)
 
 
-class RuleDriver:
-    """Implements `driver.Driver` for `PolicyRule`."""
+class Rules:
+    """Implements `rtnl.Sort` for `PolicyRule`."""
 
-    kinds: tuple[type[HostObject], ...] = (PolicyRule,)
+    listing = Request(type=_RTM_GETRULE, flags=0, body=bytes(_HEADER.size))
 
     def __init__(self, files: NamespaceFiles) -> None:
         self._files = files
 
-    def observe(self, desired: Mapping[str, HostObject]) -> Mapping[str, HostObject | None]:
+    def recognise(
+        self, netns: str, bodies: Iterable[bytes], links: Mapping[int, str], desired: Mapping[str, HostObject]
+    ) -> Mapping[str, HostObject | None]:
         found: dict[str, HostObject | None] = {}
-        for name in self._files.names():
-            with self._files.inside(name), Netlink() as netlink:
-                for body in netlink.dump(Request(type=_RTM_GETRULE, flags=0, body=bytes(_HEADER.size))):
-                    seen = _seen(name, body)
-                    if seen is not None:
-                        wanted = _find(desired, seen)
-                        found[wanted.key if wanted else seen.key] = (
-                            wanted if wanted and wanted.table == seen.table else None
-                        )
+        for body in bodies:
+            seen = _seen(netns, body)
+            if seen is not None:
+                wanted = _find(desired, seen)
+                same = wanted is not None and wanted.table == seen.table
+                found[wanted.key if wanted else seen.key] = wanted if same else None
         return found
 
     def apply(self, put: Sequence[HostObject], remove: Sequence[str]) -> Mapping[str, str]:
@@ -143,16 +142,13 @@ class RuleDriver:
         """Delete the rules of a namespace that have a wanted selector but another table."""
         try:
             with self._files.inside(name), Netlink() as netlink:
-                dump = list(netlink.dump(Request(type=_RTM_GETRULE, flags=0, body=bytes(_HEADER.size))))
+                dump = list(netlink.dump(self.listing))
                 for seen in filter(None, (_seen(name, body) for body in dump)):
                     kept = _find(wanted, seen)
                     if kept is not None and kept.table != seen.table:
                         netlink.execute([Request(type=_RTM_DELRULE, flags=0, body=_new(seen).body)])
         except FileNotFoundError:
             return  # its rules are gone with it
-
-    def close(self) -> None:
-        """Nothing is held."""
 
 
 def _seen(netns: str, body: bytes) -> PolicyRule | None:

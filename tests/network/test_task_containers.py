@@ -108,10 +108,12 @@ def test_a_task_reads_its_own_metadata(shop: Shop, web: dict[str, Any], api: dic
     container = shop.get(web, f"http://169.254.170.2/v4/{token}")
     assert container["Name"] == "web"
     assert container["Networks"][0]["IPv4Addresses"] == [address(web)]
-    task = until(
-        "the metadata follows",
-        lambda: (t := shop.get(web, f"http://169.254.170.2/v4/{token}/task"))["KnownStatus"] == "RUNNING" and t,
-    )
+
+    def running() -> dict[str, Any] | None:
+        read: dict[str, Any] = shop.get(web, f"http://169.254.170.2/v4/{token}/task")
+        return read if read["KnownStatus"] == "RUNNING" else None
+
+    task = eventually(running, "the metadata follows the task's state")
     assert task["TaskARN"] == web["taskArn"]
     with pytest.raises(json.JSONDecodeError):
         shop.get(api, f"http://169.254.170.2/v4/{token}")

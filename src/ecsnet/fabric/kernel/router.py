@@ -89,7 +89,7 @@ def lower(router: Router) -> Iterator[HostObject]:
         yield Address(netns=netns, link="lo", address=f"{service}/32")
     # Inside the VPC the /32 routes of the interfaces come first; an address that nobody has vanishes silently.
     # The link-local block never leaves through a default route either.
-    for network in (*router.networks, IPv4Network("169.254.0.0/16")):
+    for network in dict.fromkeys((*router.networks, IPv4Network("169.254.0.0/16"))):
         yield Route(netns=netns, destination=str(network), kind="blackhole")
     yield PolicyRule(netns=netns, family="ip", priority=FINAL_RULE, table=None)
     yield PolicyRule(netns=netns, family="ip6", priority=FINAL_RULE, table=None)

@@ -194,11 +194,12 @@ class Lab:
         method: str = "GET",
         headers: dict[str, str] | None = None,
         port: int = 80,
+        address: str = ADDRESS,
         connection: http.client.HTTPConnection | None = None,
     ) -> Answer:
         """One request from the client's namespace; on a new connection unless one is given."""
-        mine = connection or self.connect(port)
-        mine.request(method, path, headers={"Host": host or ADDRESS} | (headers or {}))
+        mine = connection or self.connect(port, address)
+        mine.request(method, path, headers={"Host": host or address} | (headers or {}))
         response = mine.getresponse()
         body = response.read().decode()
         answer = Answer(
@@ -211,11 +212,11 @@ class Lab:
             mine.close()
         return answer
 
-    def connect(self, port: int = 80) -> http.client.HTTPConnection:
-        connection = http.client.HTTPConnection(ADDRESS, port, timeout=20)
+    def connect(self, port: int = 80, address: str = ADDRESS) -> http.client.HTTPConnection:
+        connection = http.client.HTTPConnection(address, port, timeout=20)
         connection.auto_open = 0
         with NamespaceFiles().inside("client"):
-            connection.sock = socket.create_connection((ADDRESS, port), 20)
+            connection.sock = socket.create_connection((address, port), 20)
         return connection
 
     def wait_health(self, group: int, target: Target, healthy: bool, port: int = 8080) -> TargetSeen:

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import socket
+import threading
+from ipaddress import IPv4Address
+
+import msgspec
 import pytest
 from balancer_lab import (
     ADDRESS,
     CLIENT,
+    NETNS,
+    NODE,
     Lab,
+    Target,
     forward,
     front_end,
     in_lab,
@@ -16,7 +24,9 @@ from balancer_lab import (
     rule,
     share,
 )
+from sandbox import command
 
+from ecsnet.agent.namespaces import NamespaceFiles
 from ecsnet.logical.balancer import Forward, Match, Redirect, Respond
 
 pytestmark = pytest.mark.network
@@ -231,3 +241,63 @@ def test_own_answers(lab: Lab) -> None:
     answer = lab.get("/")
     assert (answer.status, answer.body) == (503, "t1")
     assert answer.headers["server"].startswith("BaseHTTP")
+
+
+@in_lab
+def test_an_upgraded_connection_is_a_pipe_that_outlives_a_rule_change(lab: Lab) -> None:
+    """WebSockets: after 101 the bytes pass both ways, and changing the rule does not cut the connection."""
+    lab.host("ws", "10.0.2.50")
+    ready = threading.Event()
+
+    def echo() -> None:
+        with NamespaceFiles().inside("ws"):
+            server = socket.create_server(("10.0.2.50", 8080))
+        ready.set()
+        while True:
+            connection, _peer = server.accept()
+            head = connection.recv(65536)
+            if b"upgrade" not in head.lower():
+                connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+                connection.close()
+                continue
+            connection.sendall(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n")
+            while data := connection.recv(100):
+                connection.sendall(data[::-1])
+
+    threading.Thread(target=echo, daemon=True).start()
+    assert ready.wait(10)
+    target = Target(name="ws", address="10.0.2.50")
+    lab.apply(pool(1), members(1, target), routing(forward(1)), front_end())
+    lab.wait_health(1, target, True)
+    client = lab.connect().sock
+    client.sendall(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
+    assert client.recv(65536).startswith(b"HTTP/1.1 101 ")
+    client.sendall(b"abc")
+    assert client.recv(100) == b"cba"
+    assert lab.apply(routing(rule(Respond(status=200, content_type=None, body="")))) == {}
+    client.sendall(b"def")
+    assert client.recv(100) == b"fed"
+
+
+@in_lab
+def test_two_nodes_use_their_own_addresses_and_their_own_members(lab: Lab) -> None:
+    """Each node listens on, dials from and probes from its own address; without cross-zone it keeps to its members."""
+    one, two = lab.target(1), lab.target(2)
+    second = "10.0.1.6"
+    command("ip", "-n", NETNS, "address", "add", f"{second}/32", "dev", "eth0")
+    command("ip", "-n", "rt", "route", "add", f"{second}/32", "dev", "e0")
+    other = msgspec.structs.replace(NODE, port="eni-0cc0000000000000c", address=IPv4Address(second))
+    nodes = (NODE, other)
+    lab.apply(
+        *(pool(1, nodes=nodes), members(1, one), msgspec.structs.replace(members(1, two), node=other)),
+        *(routing(forward(1), nodes=nodes), front_end(nodes=nodes)),
+    )
+    lab.wait_health(1, one, True)
+    lab.wait_health(1, two, True)
+    assert {lab.get("/").body for _ in range(6)} == {"t1"}
+    assert {lab.get("/", address=second).body for _ in range(6)} == {"t2"}
+    assert {seen.peer for seen in [*one.seen, *one.probes]} == {ADDRESS}
+    assert {seen.peer for seen in [*two.seen, *two.probes]} == {second}
+    lab.apply(msgspec.structs.replace(members(1), node=other))
+    assert lab.get("/", address=second).status == 503
+    assert lab.get("/").status == 200

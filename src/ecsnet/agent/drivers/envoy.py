@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import datetime
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
@@ -85,6 +85,7 @@ class EnvoyDriver:
         }
         self._owners: dict[str, str] = {}
         """Target group (ARN) by cluster."""
+        self._memberships: dict[str, tuple[bytes, bytes, Membership]] = {}
         self._watch: HealthWatch | None = None
 
     # ── looking ──────────────────────────────────────────────────────────────────────────────────────────────────
@@ -240,30 +241,34 @@ class EnvoyDriver:
             if not self._held["cluster"]:
                 return
             self._watch = HealthWatch(self._directory, self._proxy, self._context.emit, self._context.now)
-        self._watch.follow(dict(self._members()))
-
-    def _members(self) -> Iterable[tuple[str, Membership]]:
-        for name, body in self._held["endpoints"].items():
-            cluster, group = self._held["cluster"].get(name), self._owners.get(name)
-            if cluster is None or group is None:
-                continue
-            (check,) = msgspec.json.decode(cluster, type=_Cluster).health_checks
-            endpoints = msgspec.json.decode(body, type=_Assignment).endpoints
-            targets = {
-                (item.endpoint.address.socket_address.address, item.endpoint.address.socket_address.port_value)
-                for locality in endpoints
-                for item in locality.lb_endpoints
-                if item.health_status != "DRAINING"
+        self._watch.follow(
+            {
+                name: self._membership(name, self._held["cluster"][name], body)
+                for name, body in self._held["endpoints"].items()
+                if name in self._held["cluster"] and name in self._owners
             }
-            yield (
-                name,
-                Membership(
-                    group=group,
-                    unhealthy_after=check.unhealthy_threshold,
-                    interval=float(check.interval.removesuffix("s")),
-                    targets=frozenset(targets),
-                ),
-            )
+        )
+
+    def _membership(self, name: str, cluster: bytes, assignment: bytes) -> Membership:
+        """Whom a cluster probes; read from JSON only when that has changed, because every change asks about all."""
+        known = self._memberships.get(name)
+        if known is not None and known[0] is cluster and known[1] is assignment:
+            return known[2]
+        (check,) = msgspec.json.decode(cluster, type=_Cluster).health_checks
+        targets = {
+            (item.endpoint.address.socket_address.address, item.endpoint.address.socket_address.port_value)
+            for locality in msgspec.json.decode(assignment, type=_Assignment).endpoints
+            for item in locality.lb_endpoints
+            if item.health_status != "DRAINING"
+        }
+        membership = Membership(
+            group=self._owners[name],
+            unhealthy_after=check.unhealthy_threshold,
+            interval=float(check.interval.removesuffix("s")),
+            targets=frozenset(targets),
+        )
+        self._memberships[name] = (cluster, assignment, membership)
+        return membership
 
     # ── ending ───────────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -9,8 +9,7 @@ failure what its driver keeps, so belief never replaces looking. One thread call
 from __future__ import annotations
 
 import traceback
-from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from ecsnet.agent.driver import Driver
@@ -43,7 +42,6 @@ class Converge:
         self._needed_by: dict[str, set[str]] = {}
         self._trouble: dict[str, _Trouble] = {}
         self._unseen: set[Driver] = set(drivers)
-        self._patrol = deque(drivers)
         self._planned = False
         self._adopted = False
         self.revision = 0
@@ -118,11 +116,17 @@ class Converge:
         """Look at the whole machine in the next tick."""
         self._unseen = set(self._drivers.values())
 
-    def patrol(self) -> None:
-        """Look at what one driver keeps in the next tick, another one each time: a whole look would hold up changes."""
-        driver = self._patrol.popleft()
-        self._patrol.append(driver)
-        self._unseen.add(driver)
+    def suspect(self, driver: Driver, keys: Collection[str], seen: Mapping[str, HostObject]) -> bool:
+        """The patrol, which knew `seen` as desired, suspects keys: look, unless all of them are in motion anyway."""
+        settled = any(self.desired.get(key) is seen.get(key) and key not in self._dirty for key in keys)
+        if settled:
+            self._unseen.add(driver)
+        return settled
+
+    def wanted_of(self, driver: Driver) -> dict[str, HostObject]:
+        """A copy of the desired objects of a driver's kinds (any thread: the whole is copied in one step)."""
+        everything = self.desired.copy()
+        return {key: item for key, item in everything.items() if isinstance(item, driver.kinds)}
 
     def _look(self) -> None:
         """Ask the drivers whose machine state is in doubt what exists."""

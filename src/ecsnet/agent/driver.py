@@ -8,11 +8,11 @@ Drivers hold no truth. The converge loop owns what is desired; a driver looks at
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from ecsnet.hostplan.kernel import HostObject
 from ecsnet.hostplan.messages import ToControl
@@ -50,6 +50,20 @@ class Driver(Protocol):
 
     def close(self) -> None:
         """Release sockets and threads; everything made stays (the next agent adopts it)."""
+
+
+@runtime_checkable
+class Patrolled(Protocol):
+    """A driver whose part of the machine can be watched beside the converge thread."""
+
+    def suspects(self, desired: Mapping[str, HostObject]) -> Collection[str]:
+        """Keys that may not be as wanted (or not wanted at all). Runs on the patrol's thread, at the same time as
+        `apply`: it only reads, and a false suspicion costs a look. `desired` is a copy, of this driver's kinds."""
+
+
+def differences(found: Mapping[str, HostObject | None], desired: Mapping[str, HostObject]) -> set[str]:
+    """The keys of what is missing, of what is there without being wanted, and of what is there but not as wanted."""
+    return {key for key in found.keys() | desired.keys() if found.get(key) != desired.get(key) or key not in found}
 
 
 class Namespaces(Protocol):

@@ -15,22 +15,23 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from ecsnet.agent.converge import Converge
 from ecsnet.agent.dial import DialServer
-from ecsnet.agent.driver import AgentContext, AskError, AskHandler, Driver
+from ecsnet.agent.driver import AgentContext, AskError, AskHandler, Driver, Patrolled
 from ecsnet.agent.drivers.netns import NamespaceDriver
 from ecsnet.agent.drivers.network import NetworkDriver
 from ecsnet.agent.drivers.nft import NftDriver
 from ecsnet.agent.namespaces import MARKER, NamespaceFiles
 from ecsnet.agent.parts import PARTS
 from ecsnet.agent.server import Server
+from ecsnet.hostplan.kernel import HostObject
 from ecsnet.hostplan.messages import Applied, Delta, Hello, Sync, ToControl
 
 READ_BACK = 60.0
-"""Seconds in which everything is looked at once, one driver after the other, when nothing happens."""
+"""Seconds between two patrols, which look at everything once."""
 
 
 class Agent:
@@ -41,6 +42,7 @@ class Agent:
         self._messages: list[Sync | Delta] = []
         self._look = False
         self._stopping = False
+        self._ended = threading.Event()
         self._speed = 1.0
         self._files = NamespaceFiles()
         rootless = not _is_initial_user_namespace()
@@ -62,7 +64,8 @@ class Agent:
             *(part.driver for part in parts),
         ]
         self._drivers = drivers
-        self._patrol_pause = read_back / len(drivers)
+        self._suspicions: list[tuple[Driver, Collection[str], Mapping[str, HostObject]]] = []
+        self._read_back = read_back
         self.converge = Converge(drivers, time.monotonic)
         asks: dict[str, AskHandler] = {"nft": _nft_ask(nft), "stats": self._stats}
         for part in parts:
@@ -101,14 +104,15 @@ class Agent:
     def run(self) -> None:
         """Converge until `stop`."""
         last: Applied | None = None
-        looked = time.monotonic()
+        threading.Thread(target=self._patrol, name="agent-patrol", daemon=True).start()
         while True:
             with self._condition:
-                self._condition.wait_for(self._wanted, timeout=self._pause(looked))
+                self._condition.wait_for(self._wanted, timeout=self._pause())
                 if self._stopping:
                     break
                 messages, self._messages = self._messages, []
                 look, self._look = self._look, False
+                suspicions, self._suspicions = self._suspicions, []
             for message in messages:
                 if isinstance(message, Sync):
                     self._speed = message.speed
@@ -117,9 +121,8 @@ class Agent:
                     self.converge.delta(message)
             if look:
                 self.converge.ask_read_back()
-            if time.monotonic() - looked >= self._patrol_pause:
-                self.converge.patrol()
-                looked = time.monotonic()
+            for driver, keys, seen in suspicions:
+                self.converge.suspect(driver, keys, seen)
             applied = self.converge.tick()
             if applied is not None and (messages or applied != last):
                 self._emit(applied)
@@ -127,16 +130,36 @@ class Agent:
         self.close()
 
     def _wanted(self) -> bool:
-        return bool(self._messages) or self._look or self._stopping
+        return bool(self._messages or self._suspicions) or self._look or self._stopping
 
-    def _pause(self, looked: float) -> float:
-        now = time.monotonic()
-        due = looked + self._patrol_pause
+    def _pause(self) -> float | None:
         retry = self.converge.next_attempt()
-        return max(0.0, min(due, due if retry is None else retry) - now)
+        return None if retry is None else max(0.0, retry - time.monotonic())
+
+    def _patrol(self) -> None:
+        """Watch the machine beside the converge thread; drivers that cannot be watched so are looked at in turn."""
+        while not self._ended.wait(self._read_back):
+            for driver in self._drivers:
+                seen = self.converge.wanted_of(driver)
+                keys = self._suspects(driver, seen)
+                if keys:
+                    with self._condition:
+                        self._suspicions.append((driver, keys, seen))
+                        self._condition.notify()
+
+    @staticmethod
+    def _suspects(driver: Driver, seen: Mapping[str, HostObject]) -> Collection[str]:
+        everything = (*seen, "")  # with a key that never is in motion, so that the look is not put off
+        if not isinstance(driver, Patrolled):
+            return everything
+        try:
+            return driver.suspects(seen)
+        except OSError:
+            return everything  # something vanished while it was read
 
     def close(self) -> None:
         """Stop serving; everything made stays."""
+        self._ended.set()
         if self._server is not None:
             self._server.close()
         self._dial.close()
@@ -189,9 +212,7 @@ def _single(state: Path) -> int | None:
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="ecsnet-agent", description="The part of ecsnet that touches the kernel.")
     parser.add_argument("--state", type=Path, required=True, help="the state directory")
-    parser.add_argument(
-        "--read-back", type=float, default=READ_BACK, help="seconds in which everything is looked at once"
-    )
+    parser.add_argument("--read-back", type=float, default=READ_BACK, help="seconds between two looks at everything")
     options = parser.parse_args(argv)
     if not Path(MARKER).exists():
         print("the agent runs only inside a world (see World.start_agent): it would change this host", file=sys.stderr)

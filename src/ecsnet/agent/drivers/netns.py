@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import msgspec
 
+from ecsnet.agent.driver import differences
 from ecsnet.agent.namespaces import NamespaceFiles, sysctls_hold
 from ecsnet.hostplan.kernel import HostObject, Namespace, namespace_key
 
@@ -30,6 +31,9 @@ class NamespaceDriver:
             return found
         with self._files.inside(name):
             return found if sysctls_hold(found) else None
+
+    def suspects(self, desired: Mapping[str, HostObject]) -> Collection[str]:
+        return differences(self.observe(desired), desired)
 
     def apply(self, put: Sequence[HostObject], remove: Sequence[str]) -> Mapping[str, str]:
         failures = {}

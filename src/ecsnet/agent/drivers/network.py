@@ -5,8 +5,9 @@ One driver, because a look at the machine then visits every namespace once, not 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
+from ecsnet.agent.driver import differences
 from ecsnet.agent.drivers.address import Addresses
 from ecsnet.agent.drivers.link import LISTING, Links, SeenLink, parse
 from ecsnet.agent.drivers.neighbour import Neighbours
@@ -46,6 +47,9 @@ class NetworkDriver:
                     found.update(sort.recognise(netns, netlink.dump(sort.listing), names, desired))
         found.update(self._links.recognise(links, desired))
         return found
+
+    def suspects(self, desired: Mapping[str, HostObject]) -> Collection[str]:
+        return differences(self.observe(desired), desired)
 
     def apply(self, put: Sequence[HostObject], remove: Sequence[str]) -> Mapping[str, str]:
         puts: dict[str, list[HostObject]] = {}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 import struct
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from ecsnet.agent.drivers.nft_listing import compare, read
@@ -53,6 +53,17 @@ class NftDriver:
         for name in self._files.names():
             found.update(self._look(name, wanted.get(name, {})))
         return found
+
+    def suspects(self, desired: Mapping[str, HostObject]) -> Collection[str]:
+        """The tables of namespaces in which somebody else wrote: told by the kernel's count of transactions alone."""
+        written = {}
+        for name, rule_set in tuple(self._rule_sets.items()):
+            expected = rule_set.generation
+            try:
+                written[name] = self._generation(name) != expected
+            except FileNotFoundError:
+                continue  # its driver will see that
+        return [key for key, item in desired.items() if isinstance(item, NftTable) and written.get(item.netns)]
 
     def _look(self, name: str, wanted: dict[str, HostObject]) -> Mapping[str, HostObject]:
         known = self._rule_sets.get(name)

@@ -40,7 +40,7 @@ def inputs() -> Path:
 @pytest.fixture(scope="module")
 def instance(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Instance]:
     """A whole ecsnet for the tests of one module."""
-    made = Instance(home=Home(path=tmp_path_factory.mktemp("ecsnet")), port=free_port(), speed=1.0)
+    made = Instance(home=Home(path=tmp_path_factory.mktemp("ecsnet")), port=free_port(), speed=10.0)
     made.up()
     try:
         yield made

@@ -55,7 +55,7 @@ def demo(
 
     out.print("\nIt is left running. Try next:")
     out.print("  ecsnet ps                                  [dim]# tasks, addresses, health[/]")
-    out.print(f"  ecsnet curl --from web http://{url.removeprefix('http://')}/api/   [dim]# out by NAT, in again[/]")
+    out.print(f"  ecsnet curl --from web {url}/api/  [dim]# out by NAT, in again[/]")
     out.print("  eval $(ecsnet env); aws ecs list-services --cluster storefront")
     out.print("\nTake everything down again with:  [bold]ecsnet down[/]")
 

@@ -142,7 +142,7 @@ def status(
     lag = state["planned"] - state["applied"]
     in_force = "everything is in force" if lag <= 0 and not state["failures"] else "[yellow]changes are pending[/]"
     out.print(f"revision {state['revision']}: {in_force}   speed {state['speed']:g}")
-    counts = ", ".join(f"{number} {name}" for name, number in state["counts"].items())
+    counts = ", ".join(f"{name}: {number}" for name, number in state["counts"].items())
     out.print(counts)
     for item in state["published"]:
         out.print(f"{item['name']}:{item['port']} is published on http://127.0.0.1:{item['local_port']}")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 
-import click
 import typer
 
 from ecsnet.cli import demo, deploy, lifecycle, show, standin, traffic
@@ -37,19 +36,12 @@ app.command("stand-in", rich_help_panel="Packets")(standin.stand_in)
 def main() -> None:
     """Entry point of the `ecsnet` command."""
     try:
-        app(standalone_mode=False)
+        app()
     except CliError as error:
         print(f"ecsnet: {error.message}", file=sys.stderr)
         if error.hint:
             print(f"  {error.hint}", file=sys.stderr)
         sys.exit(error.code)
-    except click.exceptions.Exit as stop:
-        sys.exit(stop.exit_code)
-    except click.ClickException as error:
-        error.show()
-        sys.exit(error.exit_code)
-    except (click.Abort, KeyboardInterrupt):
-        sys.exit(130)
     except BrokenPipeError:
         sys.exit(0)
 

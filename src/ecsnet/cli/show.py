@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 from typing import Annotated, Any
 
 import typer
@@ -16,7 +18,9 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of 
 
 
 def console() -> Console:
-    return Console(highlight=False)
+    """Standard output. A file or pipe has no width to fit, so nothing is wrapped there."""
+    width = None if sys.stdout.isatty() or "COLUMNS" in os.environ else 160
+    return Console(highlight=False, width=width)
 
 
 def print_json(value: object) -> None:

@@ -101,7 +101,7 @@ class Routes:
                 "VPCs": len(snapshot.tables[VPCS.name]),
                 "interfaces": len(snapshot.tables[INTERFACES.name]),
                 "load balancers": len(snapshot.tables[LOAD_BALANCERS.name]),
-                "services": len(snapshot.tables[SERVICES.name]),
+                "services": sum(service.status != "INACTIVE" for service in snapshot.rows(SERVICES)),
                 "running tasks": len(snapshot.keys(TASKS_BY_STATUS, "RUNNING")),
             },
             "failures": [{"key": key, "text": text} for key, text in self._feed.failures.items()],

@@ -8,8 +8,8 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from cfn_rig import ACCOUNT, REGION, Rig
-from ecs_harness import Cloud
 
+from ecs_harness import Cloud
 from ecsnet.model.elbv2 import TargetHealth
 from ecsnet.model.tables import TARGET_HEALTH, TARGETS, target_key
 from ecsnet.services import ec2, ecs, elbv2

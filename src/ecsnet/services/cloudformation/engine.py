@@ -231,6 +231,9 @@ class StackEngine:
             reason, code = f"it refers to {error}, which does not exist", ""
         except AwsError as error:
             reason, code = explain(error), error.code
+        except Exception as error:
+            LOG.exception("%s of stack %s failed", logical, stack.name)
+            reason, code = f"InternalFailure: {type(error).__name__}: {error}", "InternalFailure"
         with self._open_call(stack.account, stack.region) as call:
             if stack.status.value not in _DELETES or not self._blocks(stack, logical, code, call):
                 fail_to_begin(call, self._tools, stack.id, logical, reason)
@@ -281,6 +284,10 @@ class StackEngine:
             return await provisioner.update(env, row.physical.id, before, properties)
         except AwsError as error:
             return error
+        except Exception as error:
+            # A fault in a provisioner must fail its resource, not end the engine and with it control.
+            LOG.exception("%s of %s failed", row.doing, row.logical)
+            return AwsError("InternalFailure", f"{type(error).__name__}: {error}", status=500)
 
     async def _delete_outside(self, outside: Outside, stack: Stack, row: StackResource) -> _Outcome:
         target = removal(row)

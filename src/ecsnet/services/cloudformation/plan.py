@@ -173,7 +173,7 @@ def make_plan(processed: str, parameters: tuple[Parameter, ...], identity: Ident
         logical: _needs(logical, resource, bodies[logical], body["Resources"], active, values)
         for logical, resource in active.items()
     }
-    _check_names("Outputs", [(o.value, o.export) for o in outputs.values()], active, values)
+    _check_names("Outputs", [[o.value, o.export] for o in outputs.values()], active, values)
     resources = {}
     for logical in ordered(needs):
         resource = active[logical]
@@ -274,7 +274,7 @@ def _needs(
 def _check_names(block: str, value: Any, active: Mapping[str, Any], values: Mapping[str, Any]) -> set[str]:
     """The resources that a value refers to. Raises ValidationError for a name that is nothing."""
     found, missing = set(), []
-    for name, attribute in references(list(value) if isinstance(value, list | tuple) else value):
+    for name, attribute in references(value):
         if name in active:
             found.add(name)
         elif name not in values and not name.startswith("AWS::"):

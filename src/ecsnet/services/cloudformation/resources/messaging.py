@@ -6,6 +6,7 @@ import io
 import zipfile
 from typing import Any
 
+from ecsnet.services.call import AwsError
 from ecsnet.services.cloudformation.intrinsics import text
 from ecsnet.services.cloudformation.resources.backed import create_or_adopt, document, if_there, tag_map
 from ecsnet.services.cloudformation.resources.base import Backed, BackedEnv, Made, Properties
@@ -220,21 +221,33 @@ async def _create_function(env: BackedEnv, p: Properties) -> Made:
         "Environment": p.get("Environment"),
         "Tags": tag_map(env, p),
     }
-    reply = await create_or_adopt(env, "lambda", "CreateFunction", members)
+    note = _FUNCTION_NOTE
+    try:
+        reply = await create_or_adopt(env, "lambda", "CreateFunction", members)
+    except AwsError as error:
+        if "GetObject" not in error.message:
+            raise
+        # A synthesised template names code that only `cdk deploy` uploads. The function can still be referred to.
+        reply = await create_or_adopt(env, "lambda", "CreateFunction", {**members, "Code": _archive("", "index.txt")})
+        note = f"{_FUNCTION_NOTE} Its code is not there: {error.message}"
     if reply is None:
         reply = (await env.run("lambda", "GetFunction", {"FunctionName": name}))["Configuration"]
-    return Made(id=name, attributes={"Arn": reply["FunctionArn"]}, note=_FUNCTION_NOTE)
+    return Made(id=name, attributes={"Arn": reply["FunctionArn"]}, note=note)
 
 
 def _code(p: Properties) -> dict[str, Any]:
     code = dict(p.get("Code") or {})
     if "ZipFile" in code:
-        archive = io.BytesIO()
         suffix = "js" if str(p.get("Runtime", "")).startswith("nodejs") else "py"
-        with zipfile.ZipFile(archive, "w") as packed:
-            packed.writestr(f"index.{suffix}", code["ZipFile"])
-        return {"ZipFile": archive.getvalue()}
+        return _archive(code["ZipFile"], f"index.{suffix}")
     return code
+
+
+def _archive(text_: str, name: str) -> dict[str, Any]:
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as packed:
+        packed.writestr(name, text_)
+    return {"ZipFile": archive.getvalue()}
 
 
 async def _update_function(env: BackedEnv, name: str, before: Properties, after: Properties) -> Made:

@@ -49,9 +49,14 @@ def test_a_block_that_raises_leaves_no_trace() -> None:
     store = Store(None, SCHEMA)
     seen: list[Commit] = []
     store.subscribe(seen.append)
-    with pytest.raises(KeyError), store.transaction() as tx:
-        tx.put(VPCS, vpc(1))
-        raise KeyError("stop")
+
+    def stop_halfway() -> None:
+        with store.transaction() as tx:
+            tx.put(VPCS, vpc(1))
+            raise KeyError("stop")
+
+    with pytest.raises(KeyError):
+        stop_halfway()
     assert store.snapshot.get(VPCS, "vpc-1") is None
     assert store.snapshot.revision == 0
     assert seen == []

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 import functools
 import os
+import pwd
 import signal
 import subprocess
 import sys
@@ -31,11 +32,19 @@ def sandboxed(body: Callable[P, None]) -> Callable[P, None]:
     @functools.wraps(body)
     def run(*args: P.args, **kwargs: P.kwargs) -> None:
         reading, writing = os.pipe()
+        unshared_reading, unshared_writing = os.pipe()
+        mapped_reading, mapped_writing = os.pipe()
         child = os.fork()
         if child == 0:
             os.close(reading)
-            _outer(writing, lambda: body(*args, **kwargs))
+            _outer(writing, unshared_writing, mapped_reading, lambda: body(*args, **kwargs))
         os.close(writing)
+        os.close(unshared_writing)
+        if os.read(unshared_reading, 1) and os.getuid():
+            _map_ids(child)
+        os.write(mapped_writing, b"x")
+        for descriptor in (unshared_reading, mapped_reading, mapped_writing):
+            os.close(descriptor)
         with os.fdopen(reading, "rb") as pipe:
             text = pipe.read().decode()
         _, status = os.waitpid(child, 0)
@@ -45,17 +54,23 @@ def sandboxed(body: Callable[P, None]) -> Callable[P, None]:
     return run
 
 
-def _outer(report: int, body: Callable[[], None]) -> None:
+def _map_ids(child: int) -> None:
+    """Root inside is the ordinary user outside; the rest are the user's subordinate ids (podman needs several)."""
+    user = pwd.getpwuid(os.getuid()).pw_name
+    for program, own, table in (("newuidmap", os.getuid(), "/etc/subuid"), ("newgidmap", os.getgid(), "/etc/subgid")):
+        rows = (line.split(":") for line in Path(table).read_text().splitlines())
+        first, count = next(row[1:] for row in rows if row[0] == user)
+        subprocess.run([program, str(child), "0", str(own), "1", "1", first, count], check=True)
+
+
+def _outer(report: int, unshared: int, mapped: int, body: Callable[[], None]) -> None:
     """Makes the namespaces, then waits for process 1 inside."""
     status = 1
     try:
         _die_with_parent()
-        uid, gid = os.getuid(), os.getgid()
-        _check(_LIBC.unshare(_NEWNS | _NEWNET | _NEWPID | (_NEWUSER if uid else 0)), "unshare")
-        if uid:
-            Path("/proc/self/setgroups").write_text("deny")
-            Path("/proc/self/uid_map").write_text(f"0 {uid} 1")
-            Path("/proc/self/gid_map").write_text(f"0 {gid} 1")
+        _check(_LIBC.unshare(_NEWNS | _NEWNET | _NEWPID | (_NEWUSER if os.getuid() else 0)), "unshare")
+        os.write(unshared, b"x")
+        os.read(mapped, 1)
         inner = os.fork()
         if inner == 0:
             _inner(report, body)

@@ -7,12 +7,15 @@ import queue
 import shutil
 import signal
 import subprocess
+import sys
 import tarfile
+import tempfile
 import time
 from pathlib import Path
 
 import msgspec
 import pytest
+from ordinary_user import run_as_ordinary_user
 from sandbox import command, namespace, sandboxed, wire
 
 from ecsnet.agent.namespaces import NamespaceFiles
@@ -31,10 +34,11 @@ POLITE = "trap 'exit 9' TERM; " + SERVE.replace("exec httpd -f", "httpd") + "; w
 
 
 class Agent:
-    def __init__(self, state: Path) -> None:
+    def __init__(self, state: Path, additional: tuple[Path, ...] = ()) -> None:
         self.state = state
+        state.mkdir(parents=True, exist_ok=True)
         self.seen: queue.Queue[ContainerSeen] = queue.Queue()
-        self.store = Store(directory=state / "podman")
+        self.store = Store(directory=state / "podman", additional=additional)
         self.runtime = PodmanRuntime(
             self.store,
             state / "logs",
@@ -171,6 +175,27 @@ def test_containers_outlive_agent_and_service_and_are_adopted(tmp_path: Path) ->
     assert seen.runtime_id == first.runtime_id
     os.kill(int(command("pgrep", "-x", "httpd").split()[0]), signal.SIGKILL)
     assert second.expect("stopped").exit_code == 137
+
+
+@sandboxed
+def test_sees_the_images_of_the_users_own_podman(tmp_path: Path) -> None:
+    user = ready(tmp_path / "user")
+    own = Agent(tmp_path / "own", additional=(user.store.directory / "storage",))
+    own.driver.apply((workload("exit 6"),), ())
+    assert own.expect("starting", "running", "stopped").exit_code == 6
+    assert not (own.store.directory / "storage" / "overlay-images" / "images.json").exists()
+
+
+def test_runs_for_an_ordinary_user_too() -> None:
+    if os.geteuid() != 0:
+        return  # the other tests have just shown it
+    test = f"{__file__}::test_runs_a_real_image_in_the_tasks_namespace"
+    with tempfile.TemporaryDirectory(dir="/var/tmp") as folder:
+        os.chmod(folder, 0o777)
+        options = ["--basetemp", f"{folder}/base", "-p", "no:cacheprovider", "-n", "0"]
+        done = run_as_ordinary_user([sys.executable, "-m", "pytest", *options, test], timeout=100)
+        assert done.returncode == 0, done.stdout + done.stderr
+        subprocess.run(["rm", "-rf", f"{folder}/base"], check=True)
 
 
 @sandboxed

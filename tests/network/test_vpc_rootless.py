@@ -10,7 +10,12 @@ from ordinary_user import run_as_ordinary_user
 
 pytestmark = pytest.mark.network
 
-FILES = ("tests/network/test_vpc.py", "tests/network/test_vpc_life.py", "tests/agent/test_world.py")
+FILES = (
+    "tests/network/test_vpc.py",
+    "tests/network/test_vpc_life.py",
+    "tests/agent/test_world.py",
+    "tests/agent/test_sockets.py",
+)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="an ordinary user runs the tests themselves")

@@ -6,6 +6,7 @@ stays as it is. Observations made meanwhile are kept, the newest per subject, an
 
 from __future__ import annotations
 
+import contextlib
 import json
 import queue
 import socket
@@ -111,11 +112,10 @@ class _Peer:
         self._queue.put(message)
 
     def close(self) -> None:
-        self._queue.put(None)
-        try:
+        # Shut down before the writer closes: a close alone does not wake the reader, and the peer would not notice.
+        with contextlib.suppress(OSError):
             self.connection.shutdown(socket.SHUT_RDWR)
-        except OSError:
-            return  # the other side was faster
+        self._queue.put(None)
 
     def _write(self) -> None:
         with self.connection:

@@ -144,3 +144,16 @@ def test_what_cannot_run_says_why(tmp_path: Path) -> None:
         agent.driver.apply((wanted,), ())
         assert agent.expect("starting", "failed").reason == reason
         agent.driver.apply((), (wanted.key,))
+
+
+@sandboxed
+def test_a_start_that_the_agent_did_not_survive_is_not_repeated(tmp_path: Path) -> None:
+    agent = ready(tmp_path)
+    wanted = workload("sleep", "1000")
+    agent.driver.apply((wanted,), ())
+    first = agent.expect("starting", "running")
+    # The next agent is told to start it, as if it had not seen it in its read-back.
+    second = Agent(tmp_path)
+    second.driver.apply((wanted,), ())
+    assert second.expect("starting", "running").runtime_id == first.runtime_id
+    assert len(command("pgrep", "-x", "sleep").split()) == 1

@@ -7,6 +7,7 @@ ecsnet itself.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import hashlib
 import os
 import select
@@ -16,6 +17,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from time import monotonic, sleep
 from typing import TypeVar
 
 import msgspec
@@ -24,7 +26,7 @@ from ecsnet.agent.driver import Namespaces
 from ecsnet.agent.runtimes import logfile
 from ecsnet.agent.runtimes.exits import ExitWatch
 from ecsnet.agent.runtimes.runtime import Ended, Found, RuntimeName, WorkloadError
-from ecsnet.agent.runtimes.supervise import Ending, Running, Specification, start_time
+from ecsnet.agent.runtimes.supervise import Ending, Running, Specification
 from ecsnet.hostplan.workload import Workload
 
 T = TypeVar("T", bound=msgspec.Struct)
@@ -59,7 +61,9 @@ class ProcessRuntime:
         if workload.user:
             raise WorkloadError(f"user {workload.user!r}: the process runtime cannot change the user; use podman")
         place = self._place(workload.key)
-        shutil.rmtree(place, ignore_errors=True)
+        left = self._left_by_a_former_agent(workload.key)
+        if left is not None:
+            return _runtime_id(left)
         try:
             place.mkdir(parents=True)
             log = logfile.workload_log(self._logs, workload)
@@ -76,13 +80,16 @@ class ProcessRuntime:
                 log=str(log),
             )
             (place / "spec").write_bytes(msgspec.msgpack.encode(given))
-            supervisor = subprocess.Popen(
-                [sys.executable, "-m", "ecsnet.agent.runtimes.supervise", str(place)],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                start_new_session=True,
-                cwd="/",
-            )
+            with (place / "lock").open("wb") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX)
+                supervisor = subprocess.Popen(
+                    [sys.executable, "-m", "ecsnet.agent.runtimes.supervise", str(place), str(lock.fileno())],
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.PIPE,
+                    start_new_session=True,
+                    cwd="/",
+                    pass_fds=(lock.fileno(),),
+                )
         except OSError as error:
             raise WorkloadError(f"the process cannot be prepared: {error}") from error
         assert supervisor.stdout is not None
@@ -102,8 +109,7 @@ class ProcessRuntime:
         running = _read(place / "state", Running)
         if running is None:
             return None
-        alive = _alive(running)
-        if alive and _read(place / "exit", Ending) is None:
+        if _alive(place) and _read(place / "exit", Ending) is None:
             handle = os.pidfd_open(running.supervisor)
             with os.fdopen(handle, "rb"):
                 _signal(running.process, signal.SIGTERM)
@@ -134,6 +140,18 @@ class ProcessRuntime:
     def close(self) -> None:
         self._exits.close()
 
+    def _left_by_a_former_agent(self, key: str) -> Running | None:
+        """What an agent that died while it started this container has begun: adopted if it comes up, else cleared."""
+        place = self._place(key)
+        deadline = monotonic() + _SETTLE
+        while (running := _read(place / "state", Running)) is None and _alive(place) and monotonic() < deadline:
+            sleep(0.02)
+        if running is not None:
+            self._watch(key, running)
+            return running
+        shutil.rmtree(place, ignore_errors=True)
+        return None
+
     def _place(self, key: str) -> Path:
         return self._directory / hashlib.sha256(key.encode()).hexdigest()[:24]
 
@@ -150,7 +168,7 @@ class ProcessRuntime:
         ending = _read(self._place(key) / "exit", Ending)
         if ending is not None:
             return Found(key=key, runtime_id=_runtime_id(running), ended=True, exit_code=ending.code)
-        if not over and _alive(running):
+        if not over and _alive(self._place(key)):
             return Found(key=key, runtime_id=_runtime_id(running))
         # Without its supervisor nobody would learn of its end, so it does not go on alone.
         _signal(running.process, signal.SIGKILL)
@@ -158,8 +176,16 @@ class ProcessRuntime:
         return Found(key=key, runtime_id=_runtime_id(running), ended=True, reason=reason)
 
 
-def _alive(running: Running) -> bool:
-    return start_time(running.supervisor) == running.started
+def _alive(place: Path) -> bool:
+    """Whether the supervisor lives: it holds the lock until its end."""
+    try:
+        with (place / "lock").open("rb") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return False
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
+        return True
 
 
 def _runtime_id(running: Running) -> str:

@@ -1,8 +1,9 @@
-"""Runs one host command as a container: `python -m ecsnet.agent.runtimes.supervise DIRECTORY`.
+"""Runs one host command as a container: `python -m ecsnet.agent.runtimes.supervise DIRECTORY LOCK`.
 
 DIRECTORY holds `spec` (msgpack of `Specification`). The supervisor enters the task's network namespace, gives the
 command its own resolv.conf, hosts and host name, and stays as its parent, so that the exit code survives the agent: it
-writes `state` when the command runs and `exit` when it has ended.
+writes `state` when the command runs and `exit` when it has ended. LOCK is the number of an inherited descriptor with
+the lock of the directory: whoever finds the directory locked knows that its supervisor lives.
 """
 
 from __future__ import annotations
@@ -39,26 +40,14 @@ class Specification(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Running(msgspec.Struct, frozen=True, kw_only=True):
-    """Who runs: process ids, and the supervisor's start time against ids that are used again."""
+    """Process ids."""
 
     supervisor: int
-    started: str
     process: int
 
 
 class Ending(msgspec.Struct, frozen=True, kw_only=True):
     code: int
-
-
-def start_time(pid: int) -> str | None:
-    """When a process started, in clock ticks since boot, with the id of the boot; None when there is none."""
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except (FileNotFoundError, ProcessLookupError):
-        return None
-    if fields[0] == "Z":
-        return None
-    return f"{fields[19]}/{Path('/proc/sys/kernel/random/boot_id').read_text().strip()}"
 
 
 def write(path: Path, value: msgspec.Struct) -> None:
@@ -93,6 +82,7 @@ def _check(result: int, what: str) -> None:
 
 def main(arguments: list[str]) -> int:
     directory = Path(arguments[0])
+    os.set_inheritable(int(arguments[1]), False)
     specification = msgspec.msgpack.decode((directory / "spec").read_bytes(), type=Specification)
     try:
         _prepare(directory, specification)
@@ -113,9 +103,7 @@ def main(arguments: list[str]) -> int:
     except OSError as error:
         print(f"cannot run {specification.arguments[0]}: {error.strerror or error}", flush=True)
         return 1
-    started = start_time(os.getpid())
-    assert started is not None
-    write(directory / "state", Running(supervisor=os.getpid(), started=started, process=child))
+    write(directory / "state", Running(supervisor=os.getpid(), process=child))
     # Whoever started this process waits for the end of its standard output.
     with open("/dev/null", "wb") as nowhere:
         os.dup2(nowhere.fileno(), sys.stdout.fileno())

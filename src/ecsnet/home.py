@@ -35,7 +35,9 @@ class Home:
         return self.path / "control.lock"
 
     def ensure(self) -> None:
-        self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
+        """Make the directory, readable by its owner only: it holds private keys and other people's requests."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        self.path.chmod(0o700)
 
 
 def default_home() -> Home:

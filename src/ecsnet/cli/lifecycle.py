@@ -30,11 +30,14 @@ def start(home: Home, *, port: int, speed: float) -> int:
     found = running(home)
     if found is not None:
         return found[1]
-    home.ensure()
+    existed = home.path.exists()
     try:
         World(home.path).start()
     except WorldError as error:
+        if not existed:
+            shutil.rmtree(home.path, ignore_errors=True)
         raise CliError(f"this machine cannot run real networks: {error}", code=Exit.CANNOT_ENFORCE) from error
+    home.ensure()
     command = [sys.executable, "-m", "ecsnet.daemon", "--home", str(home.path), "--port", str(port)]
     command += ["--speed", str(speed)]
     with home.control_log.open("ab") as log:

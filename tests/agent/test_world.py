@@ -165,3 +165,20 @@ def test_a_machine_without_libnftables_is_refused_by_name(world: World, monkeypa
     with pytest.raises(WorldError, match=r"libnftables\.so\.1 cannot be loaded.*install the package nftables"):
         world.start()
     assert not world.alive()
+
+
+def test_a_test_that_is_killed_leaves_no_world(tmp_path: Path) -> None:
+    program = (
+        "import time\n"
+        "from ecsnet.testing.world import throw_away_world\n"
+        "with throw_away_world() as net:\n"
+        "    print(net.state, flush=True)\n"
+        "    time.sleep(60)\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        state = Path(process.stdout.readline().strip())
+        assert World(state).alive()
+        process.kill()
+    wait_until(lambda: not state.exists(), 10.0, f"{state} outlived its test")
+    assert not World(state).alive()

@@ -87,7 +87,8 @@ def main(state: Path, token: str) -> int:
     record = state / "holder.pid.new"
     record.write_text(json.dumps({"pid": os.getpid(), "token": token}))
     record.rename(state / "holder.pid")
-    os.execvp("sleep", ["sleep", "infinity"])
+    # The variable tells a person who finds the process whose it is (/proc/<pid>/environ).
+    os.execvpe("sleep", ["sleep", "infinity"], {"PATH": os.environ.get("PATH", os.defpath), "ECSNET_WORLD": str(state)})
 
 
 if __name__ == "__main__":

@@ -8,14 +8,13 @@ with throw_away_world() as net:
         assert not net.tcp("t1", "10.0.1.11", 81)
 ```
 
-Everything runs in processes of the world; `World.down` ends them, also after a failed test.
+Everything runs in processes of the world; a watchdog ends them when the test process ends, also by `kill -9`.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import shutil
 import socket
 import subprocess
 import tempfile
@@ -44,6 +43,7 @@ from ecsnet.hostplan.messages import (
 )
 from ecsnet.hostplan.plan import HostObjectUnion
 from ecsnet.testing.inside import Inside
+from ecsnet.testing.watchdog import watch
 
 SILENCE = 0.4
 """Seconds without an answer that count as "no packet passes" (an answer takes well under 10 ms)."""
@@ -227,6 +227,7 @@ def throw_away_world(*, read_back: float = 60.0) -> Iterator[TestWorld]:
     """A world with an empty plan in force; it is taken down, and its state directory removed, at the end."""
     state = Path(tempfile.mkdtemp(prefix="ecsnet-test-", dir="/var/tmp"))
     net = TestWorld(state, read_back=read_back)
+    watchdog = watch(state)
     try:
         net.world.start()
         net.start_agent()
@@ -239,7 +240,7 @@ def throw_away_world(*, read_back: float = 60.0) -> Iterator[TestWorld]:
         raise
     finally:
         net.close()
-        shutil.rmtree(state, ignore_errors=True)
+        watchdog.communicate()
 
 
 def wait_until(condition: Callable[[], bool], seconds: float, complaint: str) -> None:

@@ -162,8 +162,13 @@ class Store:
         )
         self._db.execute("pragma journal_mode=wal")
         self._db.execute(f"pragma synchronous={'full' if durable else 'normal'}")
-        self._db.execute("create table if not exists changes (revision integer, tbl text, key text)")
-        self._db.execute("create index if not exists changes_revision on changes (revision)")
+        # A checkpoint syncs the file and takes milliseconds: every 2,000 calls instead of every 200.
+        self._db.execute("pragma wal_autocheckpoint=10000")
+        # One tree in the order of revisions: each page that a commit touches costs it about 5 µs.
+        self._db.execute(
+            "create table if not exists changes "
+            "(revision integer, tbl text, key text, primary key (revision, tbl, key)) without rowid"
+        )
         self._db.execute("create table if not exists meta (name text primary key, value integer) without rowid")
         for table in schema.tables:
             self._db.execute(

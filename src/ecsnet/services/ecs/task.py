@@ -167,7 +167,9 @@ def list_tasks(call: Call, request: Request) -> Reply:
         rows = call.tx.find(TASKS_BY_SERVICE, service)
     else:
         rows = call.tx.find(TASKS_BY_CLUSTER, where.arn)
-    arns = sorted(task.arn for task in rows if task.desired_status == desired and _matches(task, request))
+    if any(request.get(name) for name in ("family", "startedBy", "launchType")):
+        rows = (task for task in rows if _matches(task, request))
+    arns = sorted(task.arn for task in rows if task.desired_status == desired)
     chosen, token = paging.page(request, arns)
     return {"taskArns": list(chosen)} | ({"nextToken": token} if token else {})
 

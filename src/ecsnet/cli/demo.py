@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+import sys
 import time
 from collections import Counter
 from pathlib import Path
@@ -53,11 +55,12 @@ def demo(
     _show_balancing(f"{url.rstrip('/')}/api/items")
     _show_refusal()
 
+    program = "ecsnet" if shutil.which("ecsnet") else sys.argv[0]
     out.print("\nIt is left running. Try next:")
-    out.print("  ecsnet ps                                  [dim]# tasks, addresses, health[/]")
-    out.print(f"  ecsnet curl --from web {url}/api/  [dim]# out by NAT, in again[/]")
-    out.print("  eval $(ecsnet env); aws ecs list-services --cluster storefront")
-    out.print("\nTake everything down again with:  [bold]ecsnet down[/]")
+    out.print(f"  {program} curl --from web {url}/api/   [dim]# out by NAT, in at the front[/]")
+    out.print(f"  {program} exec web -- ip route   [dim]# stand inside a task's network[/]")
+    out.print(f"  eval $({program} env)   [dim]# then aws, boto3, cdk as they are[/]")
+    out.print(f"\nTake everything down again with:  [bold]{program} down[/]")
 
 
 def _first_answer(url: str) -> HttpReply:
@@ -107,7 +110,7 @@ def _show_refusal() -> None:
                 rule: count - before.get(rule, 0) for rule, count in _drops().items() if count > before.get(rule, 0)
             }
             for rule, packets in dropped.items():
-                out.print(f"  {source} → database: [red]dropped[/], {packets} packets: {rule}")
+                out.print(f"  {source} → database: [red]dropped[/], {packets} packet{'s'[: packets > 1]}: {rule}")
             if not dropped:
                 out.print(f"  {source} → database: [red]no answer[/], and no filter counted a packet")
 

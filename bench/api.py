@@ -69,7 +69,7 @@ def serve_ecsnet(port: int, directory: Path) -> None:
         services=SERVICES,
         ids=RandomIds(),
         clock=time.time,
-        settings=Settings(quotas={"interfaces_per_region": 10_000}),
+        settings=Settings(quotas={"interfaces_per_region": 10_000, "groups_per_region": 1_000_000}),
         backing=Backing(directory),
         seed=seed_account,
         applied=applied,

@@ -116,6 +116,9 @@ class Stack(Record, frozen=True, kw_only=True, gc=False):
     """When the operation that is going on (or the last one) began."""
     events: int = 0
     """How many events it has had."""
+    last_event: float = 0.0
+    """When the last of them was; each is at least a millisecond later than the one before, so that clients that sort
+    by time (the CDK) show them in order."""
 
 
 Retain = Literal["no", "always", "except-on-create"]

@@ -88,7 +88,8 @@ def _write_event(
     reason: str | None,
     properties: str | None = None,
 ) -> Stack:
-    stack = replace(stack, events=stack.events + 1)
+    at = max(call.now, stack.last_event + 0.001)
+    stack = replace(stack, events=stack.events + 1, last_event=at)
     call.tx.put(tables.STACKS, stack)
     call.tx.put(
         tables.STACK_EVENTS,
@@ -102,7 +103,7 @@ def _write_event(
             status=status,
             reason=reason,
             properties=properties,
-            at=call.now,
+            at=at,
             token=stack.token,
         ),
     )

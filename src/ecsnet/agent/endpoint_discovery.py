@@ -3,9 +3,11 @@
     python -m ecsnet.agent.endpoint_discovery DIRECTORY
 
 It serves Envoy's aggregated discovery service on `ads.sock` in the directory, from the one file `eds.json`. On
-`discovery.sock` it takes JSON lines and answers `{"error": null}` once Envoy has acknowledged: `{"version": …}` has the
-file read again, `{"again": [[cluster, address, port], …]}` takes members out and puts them back, which is the one way
-to have Envoy treat them as new (a member that failed its first probe needs several good ones otherwise).
+`discovery.sock` it takes JSON lines and answers `{"error": null}` once Envoy has acknowledged:
+
+- `{"version": …, "for": [cluster, …]}` has the file read again, and Envoy have the members of these clusters;
+- `{"again": [[cluster, address, port], …]}` takes members out and puts them back, which is the one way to have Envoy
+  treat them as new (a member that failed its first probe needs several good ones otherwise).
 
 It is a process of its own so that endpoints survive the agent, and a gRPC server because Envoy opens an inotify
 instance per endpoint *file* and aborts at the 129th.
@@ -18,7 +20,7 @@ import json
 import os
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -73,12 +75,15 @@ class Endpoints:
             self._version = content["version_info"]
             self._changed.notify_all()
 
-    def reload(self, version: str) -> str | None:
-        """Read the file again and wait until Envoy has it; the answer is what went wrong, or None."""
+    def reload(self, version: str, clusters: Iterable[str]) -> str | None:
+        """Read the file again and wait until Envoy has it, above all the members of `clusters`.
+
+        The answer is what went wrong, or None.
+        """
         self.load()
         if self._version != version:
             return f"eds.json holds version {self._version!r}, not {version!r}"
-        return self._settle()
+        return self._settle(frozenset(clusters))
 
     def again(self, places: list[tuple[str, str, int]]) -> str | None:
         """Take members out and put them back; the answer is what went wrong, or None."""
@@ -92,15 +97,18 @@ class Endpoints:
         self.load()
         return error or self._settle()
 
-    def _settle(self) -> str | None:
+    def _settle(self, clusters: frozenset[str] = frozenset()) -> str | None:
         """Wait until every stream has acknowledged; the answer is why not, or None."""
         with self._changed:
-            if not self._changed.wait_for(self._is_settled, PATIENCE):
+            if not self._changed.wait_for(lambda: self._is_settled(clusters), PATIENCE):
                 return "Envoy does not acknowledge its endpoints"
             return next((stream.error for stream in self._streams if stream.error is not None), None)
 
-    def _is_settled(self) -> bool:
-        return all(stream.pending is None and not self._due(stream) for stream in self._streams)
+    def _is_settled(self, clusters: frozenset[str]) -> bool:
+        """Envoy is connected (just after its start it is not yet), asks for the clusters and lacks nothing."""
+        return bool(self._streams) and all(
+            clusters <= stream.wanted and stream.pending is None and not self._due(stream) for stream in self._streams
+        )
 
     def _due(self, stream: _Stream) -> dict[str, bytes]:
         """What a stream wants and does not have in its newest form."""
@@ -191,7 +199,7 @@ def answer(endpoints: Endpoints, connection: socket.socket) -> None:
                 if "again" in asked:
                     error = endpoints.again([(cluster, address, port) for cluster, address, port in asked["again"]])
                 else:
-                    error = endpoints.reload(asked["version"])
+                    error = endpoints.reload(asked["version"], asked["for"])
             except (ValueError, KeyError, TypeError) as problem:
                 error = f"not a request, or eds.json is not a list of endpoints: {problem}"
             stream.write(json.dumps({"error": error}).encode() + b"\n")

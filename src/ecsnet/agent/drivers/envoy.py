@@ -30,6 +30,8 @@ _SUBSCRIPTION: Mapping[ResourceKind, str] = {
 _ORDER: tuple[ResourceKind, ...] = ("endpoints", "cluster", "scoped_route", "listener")
 _PATIENCE = 2.0
 """Seconds to wait for Envoy to take a file."""
+_WARMING = 0.3
+"""Seconds to wait for new clusters to be ready."""
 _POLL = 0.003
 
 
@@ -169,9 +171,14 @@ class EnvoyDriver:
                 failures.update(self._put(kind, new))
         for kind in reversed(_ORDER):
             kept = {name: body for name, body in self._held[kind].items() if envoy_key(kind, name) not in remove}
-            if kept != self._held[kind]:
-                self._write(kind, kept, wait=running)
-        self._follow()
+            if kept == self._held[kind]:
+                continue
+            if running and kind != "endpoints":
+                self._write(kind, kept)
+                continue
+            version = self._replace(kind, kept)
+            if running:
+                self._hand_over(version, ())
 
     def _put(self, kind: ResourceKind, new: Mapping[str, bytes]) -> Mapping[str, str]:
         """Add or replace resources; what Envoy rejects is answered by key."""
@@ -179,32 +186,62 @@ class EnvoyDriver:
         after = {**before, **new}
         if after == before:
             return {}
+        if kind == "endpoints":
+            version = self._replace(kind, after)
+            return self._hand_over(version, [name for name in new if name in self._held["cluster"]])
         rejected = self._write(kind, after)
-        if kind != "scoped_route" or not rejected:
-            return {envoy_key(kind, name): text for name, text in rejected.items() if name in new}
-        # One bad routing table holds up the file for all: go back, then try each by itself.
+        if kind == "scoped_route" and rejected:
+            return self._put_one_by_one(before, new)
+        if kind == "cluster":
+            added = [name for name in new if name not in rejected and name in self._held["endpoints"]]
+            self._hand_over(files.version_of(self._held["endpoints"]), added)
+            self._warm_up()
+        return {envoy_key(kind, name): text for name, text in rejected.items() if name in new}
+
+    def _put_one_by_one(self, before: dict[str, bytes], new: Mapping[str, bytes]) -> Mapping[str, str]:
+        """One bad routing table holds up the file for all: go back, then try each by itself."""
+        kind: ResourceKind = "scoped_route"
         self._write(kind, before)
         failures = {}
         for name, body in new.items():
-            single = {**self._held[kind], name: body}
-            refused = self._write(kind, single)
+            held = self._held[kind]
+            refused = self._write(kind, {**held, name: body})
             if refused:
-                failures[envoy_key(kind, name)] = refused.get(name) or next(iter(refused.values()))
-                self._write(kind, {k: v for k, v in self._held[kind].items() if k != name} | _only(before, name))
+                failures[envoy_key(kind, name)] = next(iter(refused.values()))
+                self._write(kind, held)
         return failures
 
-    def _write(self, kind: ResourceKind, resources: dict[str, bytes], *, wait: bool = True) -> Mapping[str, str]:
-        """Replace a file and wait until Envoy took it; the answer is what it rejected: name → reason."""
-        if kind == "endpoints":
-            version = files.write(self._directory, kind, resources)
-            self._held[kind] = resources
-            error = self._proxy.reload_endpoints(version) if wait else None
-            return dict.fromkeys(resources, error) if error is not None else {}
-        subscription = _SUBSCRIPTION[kind]
-        before = self._counters(subscription) if wait else {}
-        version = files.write(self._directory, kind, resources)
+    def _hand_over(self, version: str, clusters: Sequence[str]) -> Mapping[str, str]:
+        """Have the discovery process send the endpoints file to Envoy; the answer is what went wrong, by key."""
+        error = self._proxy.reload_endpoints(version, clusters)
+        return {} if error is None else {envoy_key("endpoints", name): error for name in clusters}
+
+    def _warm_up(self) -> None:
+        """Give new clusters a moment: Envoy uses one only when its members have been probed once.
+
+        A member that does not answer at all would hold this up for the whole probe timeout, hence the limit; until
+        then the cluster's requests are answered 503.
+        """
+        pause = threading.Event()
+        for _ in range(int(_WARMING / _POLL)):
+            if self._counters("cluster_manager.warming_clusters").get("cluster_manager.warming_clusters") == "0":
+                return
+            pause.wait(_POLL)
+
+    def _replace(self, kind: ResourceKind, resources: dict[str, bytes]) -> str:
         self._held[kind] = resources
-        if not wait or (kind == "scoped_route" and f"{subscription}.update_success" not in before):
+        version = files.write(self._directory, kind, resources)
+        if kind in ("endpoints", "cluster"):
+            # At once: a new member's first probe may be over before Envoy has acknowledged.
+            self._follow()
+        return version
+
+    def _write(self, kind: ResourceKind, resources: dict[str, bytes]) -> Mapping[str, str]:
+        """Replace a file and wait until Envoy took it; the answer is what it rejected: name → reason."""
+        subscription = _SUBSCRIPTION[kind]
+        before = self._counters(subscription)
+        version = self._replace(kind, resources)
+        if kind == "scoped_route" and f"{subscription}.update_success" not in before:
             return {}  # no listener has asked for routes yet: the first one reads the file as it starts
         return self._settle(kind, subscription, version, before)
 
@@ -281,10 +318,6 @@ class EnvoyDriver:
         """End the proxy as well (a test ends)."""
         self.close()
         self._proxy.stop()
-
-
-def _only(resources: Mapping[str, bytes], name: str) -> dict[str, bytes]:
-    return {name: resources[name]} if name in resources else {}
 
 
 def envoy(context: AgentContext) -> Part:

@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -235,9 +235,12 @@ class Proxy:
         if not self._closing.is_set():
             self._lost()
 
-    def reload_endpoints(self, version: str) -> str | None:
-        """Have `eds.json` of this version read and acknowledged; the answer is what went wrong. Raises EnvoyError."""
-        return self._ask({"version": version})
+    def reload_endpoints(self, version: str, clusters: Iterable[str]) -> str | None:
+        """Have `eds.json` of this version read, and the members of `clusters` acknowledged.
+
+        The answer is what went wrong, or None. Raises EnvoyError.
+        """
+        return self._ask({"version": version, "for": list(clusters)})
 
     def probe_again(self, places: Sequence[tuple[str, str, int]]) -> str | None:
         """Have members (cluster, address, port) probed at once, as new ones; else as `reload_endpoints`."""

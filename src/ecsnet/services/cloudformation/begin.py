@@ -140,7 +140,7 @@ def _start(call: Call, tools: Tools, row: StackResource, provisioner: Provisione
     row = set_resource(call, row, _BEGUN[row.doing or "create"], reason, properties=properties)
     if isinstance(provisioner, Backed):
         call.tx.put(tables.STACK_RESOURCES, replace(row, stage="working"))
-    elif provisioner.fetch is not None or dynamic.found_in(properties):
+    elif (provisioner.fetch is not None and row.doing != "restore") or dynamic.found_in(properties):
         call.tx.put(tables.STACK_RESOURCES, replace(row, stage="fetching"))
     else:
         operate(call, tools, row, json.loads(properties), None)

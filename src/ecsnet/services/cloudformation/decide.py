@@ -11,7 +11,8 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from ecsnet.model.cloudformation import Physical, Stack, StackResource, StackStatus
+from ecsnet.model import tables
+from ecsnet.model.cloudformation import MOVING, Physical, Stack, StackResource, StackStatus
 from ecsnet.services.cloudformation.journal import resources_of, stack_of
 from ecsnet.services.cloudformation.resolve import plan_of
 from ecsnet.services.cloudformation.resources.base import Backed, Broken, Observed, Ready, Tools, Waiting
@@ -159,7 +160,21 @@ def _delete(reader: Reader, tools: Tools, stack: Stack, rows: Mapping[str, Stack
         yield Turn(completes=False)
 
 
+def _held_back(reader: Reader, stack: Stack) -> bool:
+    """Whether a stack above it may still want the old version of a nested stack, or still uses what it replaced."""
+    while stack.parent is not None:
+        above = reader.get(tables.STACKS, stack.parent)
+        if above is None:
+            return False
+        if above.status in (StackStatus.UPDATE_IN_PROGRESS, StackStatus.UPDATE_ROLLBACK_IN_PROGRESS):
+            return True
+        stack = above
+    return False
+
+
 def _clean(reader: Reader, tools: Tools, stack: Stack, rows: Mapping[str, StackResource]) -> Iterator[Move]:
+    if _held_back(reader, stack):
+        return
     yield from (Work(logical=row.logical) for row in rows.values() if row.stage in _OUTSIDE)
     victims = {
         row.logical: _targets(row) if goes(stack, row) else row.leftovers
@@ -167,6 +182,8 @@ def _clean(reader: Reader, tools: Tools, stack: Stack, rows: Mapping[str, StackR
         if row.stage not in ("done", "failed")
     }
     yield from _remove(reader, tools, rows, victims)
+    if any(child.status in MOVING for child in reader.find(tables.STACKS_BY_PARENT, stack.id)):
+        return
     if all(row.stage in ("done", "failed") for row in rows.values()) or _stuck(rows, victims):
         yield Turn(completes=True)
 

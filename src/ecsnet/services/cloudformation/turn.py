@@ -48,6 +48,20 @@ def refuse(call: Call, stack_id: str, reason: str) -> None:
     _give_up(call, stack_of(call.tx, stack_id), reason)
 
 
+def roll_back(call: Call, stack_id: str) -> None:
+    """Take a nested stack back to what it was before the update of its parent, which is being rolled back.
+
+    A nested stack keeps what it replaced until its parent's clean-up, so this is possible even after its own update.
+    """
+    stack = stack_of(call.tx, stack_id)
+    if stack.before is None:
+        return
+    if stack.status is StackStatus.UPDATE_IN_PROGRESS:
+        _give_up(call, stack, "The update of its parent is rolled back.")
+    elif stack.status is StackStatus.UPDATE_COMPLETE_CLEANUP_IN_PROGRESS:
+        _open_rollback(call, stack, "The update of its parent is rolled back.")
+
+
 # ── create and update ────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -133,6 +147,10 @@ def _give_up(call: Call, stack: Stack, reason: str) -> None:
         else:
             open_deletion(call, set_status(call, stack, StackStatus.ROLLBACK_IN_PROGRESS, reason))
         return
+    _open_rollback(call, stack, reason)
+
+
+def _open_rollback(call: Call, stack: Stack, reason: str) -> None:
     set_status(call, stack, StackStatus.UPDATE_ROLLBACK_IN_PROGRESS, reason)
     for row in list(resources_of(call.tx, stack.id).values()):
         _open_restoring(call, row)

@@ -149,7 +149,7 @@ class Native:
     ready: Callable[[Reader, str, Properties], Observed] = _always_ready
     gone: Callable[[Reader, str, Properties], Observed] = _always_ready
     fetch: Callable[[Outside, Properties], Awaitable[Any]] | None = None
-    """Brings what `create` and `update` need from outside the store."""
+    """Brings what `create` and `update` need from outside the store; not run when an update is rolled back."""
     always_update: bool = False
     """Run `update` even when no property changed (nested stacks: the text behind the URL may have)."""
     replace_on: tuple[str, ...] | None = None

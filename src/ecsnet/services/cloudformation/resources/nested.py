@@ -21,6 +21,7 @@ from ecsnet.services.cloudformation.resources.base import (
     Ready,
 )
 from ecsnet.services.cloudformation.stacks import NO_UPDATES, create_stack, delete_stack, update_stack
+from ecsnet.services.cloudformation.turn import roll_back
 from ecsnet.store.snapshot import Reader
 
 
@@ -56,6 +57,9 @@ def _create(env: Env, p: Properties) -> Made:
 
 
 def _update(env: Env, id_: str, before: Properties, after: Properties) -> Made:
+    if env.naming.stack.status is StackStatus.UPDATE_ROLLBACK_IN_PROGRESS:
+        roll_back(env.call, id_)
+        return Made(id=id_)
     try:
         update_stack(env.call, _request(env, after, id_), env.types)
     except AwsError as error:
@@ -64,18 +68,30 @@ def _update(env: Env, id_: str, before: Properties, after: Properties) -> Made:
     return Made(id=id_)
 
 
+_READY = (
+    StackStatus.CREATE_COMPLETE,
+    StackStatus.UPDATE_COMPLETE,
+    # Its clean-up waits for that of its parent, so its parent must not wait for it.
+    StackStatus.UPDATE_COMPLETE_CLEANUP_IN_PROGRESS,
+)
+_ROLLED_BACK = (
+    StackStatus.UPDATE_ROLLBACK_COMPLETE,
+    StackStatus.UPDATE_ROLLBACK_COMPLETE_CLEANUP_IN_PROGRESS,
+)
+
+
 def _ready(reader: Reader, id_: str, p: Properties) -> Observed:
     stack = reader.get(tables.STACKS, id_)
     if stack is None:
         return Broken(reason=f"Embedded stack {id_} does not exist any more")
+    parent = reader.get(tables.STACKS, stack.parent or "")
+    back = parent is not None and parent.status is StackStatus.UPDATE_ROLLBACK_IN_PROGRESS
+    if stack.status in _READY or (back and stack.status in _ROLLED_BACK):
+        return Ready(attributes={f"Outputs.{output.key}": output.value for output in stack.current.outputs})
+    if stack.status in _ROLLED_BACK:
+        return Broken(reason=f"Embedded stack {id_} was not successfully updated: {_why(reader, id_)}")
     if stack.status in MOVING:
         return WAITING
-    if stack.status in (StackStatus.CREATE_COMPLETE, StackStatus.UPDATE_COMPLETE):
-        return Ready(attributes={f"Outputs.{output.key}": output.value for output in stack.current.outputs})
-    if stack.status is StackStatus.UPDATE_ROLLBACK_COMPLETE:
-        return Broken(
-            reason=f"Embedded stack {id_} was not successfully updated. Currently in UPDATE_ROLLBACK_COMPLETE"
-        )
     return Broken(reason=f"Embedded stack {id_} was not successfully created: {_why(reader, id_)}")
 
 

@@ -67,14 +67,17 @@ def test_a_healthy_target_stays_so_below_the_threshold() -> None:
 def test_a_new_target_is_probed_again_and_then_given_up() -> None:
     seen = states("a")
     seen.heard(bad(), 0)
-    assert seen.due(0.9) == []
-    assert seen.due(1.0) == [("a", *TARGET)]
-    assert seen.due(2.0) == [], "once"
-    seen.heard(bad(), 1.0)
-    assert news(seen) == []
-    assert seen.due(10.4) == []
-    assert seen.due(10.6) == [("a", *TARGET)]
-    seen.heard(bad(), 10.6)
+    assert seen.due(0.4) == []
+    assert seen.due(0.5) == [("a", *TARGET)]
+    assert seen.due(0.6) == [], "once"
+    seen.heard(bad(), 0.6)
+    seen.heard(bad(), 0.7)
+    assert seen.due(1.1) == [("a", *TARGET)]
+    seen.heard(bad(), 2.1)
+    assert news(seen) == [], "the first one that counts"
+    assert seen.due(11.5) == []
+    assert seen.due(11.6) == [("a", *TARGET)]
+    seen.heard(bad(), 11.7)
     assert [view.reason for view in news(seen)] == ["Target.FailedHealthChecks"]
     assert seen.due(1000) == []
 

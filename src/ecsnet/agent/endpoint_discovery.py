@@ -105,8 +105,8 @@ class Endpoints:
             return next((stream.error for stream in self._streams if stream.error is not None), None)
 
     def _is_settled(self, clusters: frozenset[str]) -> bool:
-        """Envoy is connected (just after its start it is not yet), asks for the clusters and lacks nothing."""
-        return bool(self._streams) and all(
+        """Envoy asks for the clusters and lacks nothing. Its stream begins with the first cluster that it asks for."""
+        return (bool(self._streams) or not clusters) and all(
             clusters <= stream.wanted and stream.pending is None and not self._due(stream) for stream in self._streams
         )
 

@@ -5,8 +5,8 @@ unhealthy as soon as one does not.
 
 A new target becomes healthy with its first good probe and unhealthy after as many bad ones as any other (user guide,
 "Health checks"). Envoy grants that to the very first probe only, so a new target that failed is made new again in time
-for its next one. The first failure within moments of the registration does not count: a load balancer takes that long
-to begin with a target.
+for its next one. Failures within moments of the first probe do not count: a load balancer takes longer than that to
+begin with a target.
 
 Changes are read from the event log, which names the reason of every failed probe; `/clusters` is looked at after a
 change of membership and now and then, so that a lost line cannot last.
@@ -28,8 +28,10 @@ from ecsnet.hostplan.messages import TargetSeen
 
 LOG = "health.log"
 _PAUSE = 0.05
-_REGISTRATION = 1.0
-"""Seconds that a load balancer takes to begin with a target, at most."""
+_REGISTRATION = 2.0
+"""Seconds from the first probe of a target in which failures do not count."""
+_RETRY = 0.5
+"""Seconds between probes in that time."""
 _LOOK_EVERY = 200
 """Pauses between two looks at /clusters without a reason."""
 _LARGEST_LOG = 4_000_000
@@ -88,9 +90,10 @@ def view_of(event: Mapping[str, Any]) -> tuple[Place, View] | None:
 class _New:
     """A target that no probe has found healthy yet."""
 
-    failures: int
+    since: float
     again: float
-    """When to have it probed as new again, in seconds since the epoch."""
+    """When to have it probed as new again. Both in seconds since the epoch."""
+    failures: int = 0
 
 
 class States:
@@ -141,9 +144,9 @@ class States:
             self._failed_new(place, view, membership, now)
 
     def _failed_new(self, place: Place, view: View, membership: Membership, now: float) -> None:
-        fresh = self._new.get(place)
-        if fresh is None:
-            self._new[place] = _New(failures=0, again=now + min(_REGISTRATION, membership.interval))
+        fresh = self._new.setdefault(place, _New(since=now, again=math.inf))
+        if now < fresh.since + _REGISTRATION:
+            fresh.again = min(fresh.again, now + _RETRY)
             return
         fresh.failures += 1
         # A little early: Envoy's own next probe must not come first.

@@ -54,7 +54,7 @@ def bootstrap() -> dict[str, Any]:
 
     The listed statistics are the only ones kept: the others would cost memory per listener and cluster for nothing.
     """
-    backoff = {"retry_back_off": {"base_interval": "0.05s", "max_interval": "1s"}}
+    backoff = {"retry_back_off": {"base_interval": "0.02s", "max_interval": "0.1s"}}
     kept = ["listener_manager.", "cluster_manager.", "server.", "http.alb.", "cluster.discovery."]
 
     def file(path: str) -> dict[str, Any]:

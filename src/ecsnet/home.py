@@ -34,6 +34,11 @@ class Home:
         """Locked by the control process while it lives; holds "<pid> <port>"."""
         return self.path / "control.lock"
 
+    @property
+    def authority(self) -> Path:
+        """The certificate of the authority that signs the certificates of HTTPS listeners."""
+        return self.path / "envoy" / "tls" / "authority.crt"
+
     def ensure(self) -> None:
         """Make the directory, readable by its owner only: it holds private keys and other people's requests."""
         self.path.mkdir(parents=True, exist_ok=True)

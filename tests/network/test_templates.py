@@ -206,3 +206,32 @@ def test_a_cdk_application(instance: Instance, inputs: Path) -> None:
     with pytest.raises(CliError):
         instance.curl(f"http://{address_of(task)}/", timeout=1.0)
     assert_rule_removal(instance, balancer, task, 80)
+
+
+def test_a_service_behind_https_with_a_name_and_scaling(instance: Instance, inputs: Path) -> None:
+    """1Strategy's template asks for what an account already has: a VPC, a certificate and a hosted zone."""
+    ec2 = instance.client("ec2")
+    vpc = ec2.describe_vpcs(Filters=[{"Name": "is-default", "Values": ["true"]}])["Vpcs"][0]["VpcId"]
+    subnets = ec2.describe_subnets(Filters=[{"Name": "vpc-id", "Values": [vpc]}])["Subnets"][:2]
+    certificate = instance.client("acm").request_certificate(DomainName="myservice.company.com")["CertificateArn"]
+    instance.client("route53").create_hosted_zone(Name="company.com", CallerReference="1")
+    deployed(instance, inputs, "1Strategy+fargate-cloudformation-example", "fargate.yaml")(
+        "strategy",
+        VPC=vpc,
+        SubnetA=subnets[0]["SubnetId"],
+        SubnetB=subnets[1]["SubnetId"],
+        Certificate=certificate,
+        Image="company/app:1",
+    )
+    balancers = instance.client("elbv2").describe_load_balancers()["LoadBalancers"]
+    balancer = next(item for item in balancers if item["LoadBalancerName"].startswith("MyService"))
+    url = f"https://{balancer['DNSName']}"
+    tasks = service_tasks(instance, "MyServiceCluster", "MyService")
+    assert len(tasks) == 2
+    seen = answers(instance, url, 20)
+    assert {status for status, _ in seen} == {200}
+    assert len(seen) == 2
+    public = ec2.describe_network_interfaces(NetworkInterfaceIds=[interface_of(tasks[0])])["NetworkInterfaces"][0]
+    assert_silent(instance, f"http://{public['Association']['PublicIp']}/")
+    assert_rule_removal(instance, balancer, tasks[0], 80)
+    assert_leaves_rotation(instance, url, tasks[0])

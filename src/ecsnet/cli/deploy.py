@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,9 +16,13 @@ from rich.text import Text
 from ecsnet.cli.client import aws
 from ecsnet.cli.errors import CliError, Exit
 from ecsnet.cli.show import console
+from ecsnet.services.cloudformation.errors import ValidationError
 from ecsnet.services.cloudformation.package import BUCKET, PackageError, package
+from ecsnet.services.cloudformation.template import parse
 
 POLL = 0.05
+_BOOTSTRAP = re.compile(r"/cdk-bootstrap/[a-z0-9]{1,10}/version")
+_BOOTSTRAP_VERSION = "30"
 
 
 def deploy(
@@ -67,6 +72,7 @@ def deploy_stack(template: Path, name: str, parameters: dict[str, str], *, quiet
     }
     started = time.monotonic()
     try:
+        _seed_bootstrap_version(template)
         request |= _template_argument(template)
         updating = _exists(name)
         if updating:
@@ -74,8 +80,8 @@ def deploy_stack(template: Path, name: str, parameters: dict[str, str], *, quiet
             stack = cloudformation.update_stack(**request)["StackId"]
         else:
             stack = cloudformation.create_stack(**request)["StackId"]
-    except PackageError as error:
-        raise CliError(str(error)) from error
+    except (PackageError, ValidationError) as error:
+        raise CliError(f"{template}: {error}") from error
     except botocore.exceptions.ClientError as error:
         message = error.response["Error"]["Message"]
         if message == "No updates are to be performed.":
@@ -108,6 +114,29 @@ def _template_argument(template: Path) -> dict[str, str]:
     key = f"{packaged.digest}.template"
     s3.put_object(Bucket=BUCKET, Key=key, Body=packaged.body.encode())
     return {"TemplateURL": f"https://{BUCKET}.s3.amazonaws.com/{key}"}
+
+
+def _seed_bootstrap_version(template: Path) -> None:
+    """Give a synthesized CDK template the parameter that `cdk bootstrap` would have left in the account.
+
+    Such a template checks the version of the bootstrap stack; nothing else of that stack is needed to deploy it here.
+    """
+    import botocore.exceptions
+
+    parameters = parse(template.read_text(encoding="utf-8")).body.get("Parameters")
+    if not isinstance(parameters, dict):
+        return
+    for parameter in parameters.values():
+        name = parameter.get("Default") if isinstance(parameter, dict) else None
+        if not isinstance(name, str) or not _BOOTSTRAP.fullmatch(name):
+            continue
+        try:
+            aws("ssm").put_parameter(Name=name, Value=_BOOTSTRAP_VERSION, Type="String")
+        except botocore.exceptions.ClientError as error:
+            if error.response["Error"]["Code"] != "ParameterAlreadyExists":
+                raise
+        else:
+            console().print(f"[dim]made {name}, as `cdk bootstrap` would[/]")
 
 
 def _exists(name: str) -> bool:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import http.client
 import json
 import socket
+import ssl
 import urllib.parse
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ecsnet.cli.errors import CliError, Exit
 from ecsnet.home import Home
+
+_PORTS = {"http": 80, "https": 443}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +77,17 @@ def _hint(code: Exit) -> str:
     return ""
 
 
+def _secure(home: Home, stream: socket.socket, host: str) -> ssl.SSLSocket:
+    """TLS over a stream, trusting only this ecsnet's own authority."""
+    authority = home.authority
+    try:
+        return ssl.create_default_context(cafile=str(authority)).wrap_socket(stream, server_hostname=host)
+    except (ssl.SSLError, OSError) as error:
+        stream.close()
+        reason = getattr(error, "verify_message", "") or str(error)
+        raise CliError(f"{host}: no TLS connection: {reason}", code=Exit.NO_CONNECTION) from error
+
+
 def request(
     home: Home,
     place: Place,
@@ -86,13 +100,18 @@ def request(
 ) -> HttpReply:
     """One HTTP request to `url` from `place`.
 
-    Raises CliError for a URL that is not http://, and as `dial` does.
+    Raises CliError for a URL of another scheme, for a certificate that does not fit, and as `dial` does.
     """
     parts = urllib.parse.urlsplit(url if "://" in url else f"http://{url}")
-    if parts.scheme != "http" or not parts.hostname:
-        raise CliError(f"{url} is not an http:// address.", hint="Example: ecsnet curl http://name/", code=Exit.USAGE)
-    stream = dial(home, place, parts.hostname, parts.port or 80, timeout)
-    connection = http.client.HTTPConnection(parts.hostname, parts.port or 80)
+    if parts.scheme not in _PORTS or not parts.hostname:
+        raise CliError(
+            f"{url} is not an http:// or https:// address.", hint="Example: ecsnet curl http://name/", code=Exit.USAGE
+        )
+    port = parts.port or _PORTS[parts.scheme]
+    stream = dial(home, place, parts.hostname, port, timeout)
+    if parts.scheme == "https":
+        stream = _secure(home, stream, parts.hostname)
+    connection = http.client.HTTPConnection(parts.hostname, port)
     connection.sock = stream
     target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     try:

@@ -21,7 +21,7 @@ INTERNET = Place(netns="internet", nameserver="198.19.255.253")
 
 
 def curl(
-    url: Annotated[str, typer.Argument(help="http://name-or-address[:port]/path")],
+    url: Annotated[str, typer.Argument(help="http[s]://name-or-address[:port]/path")],
     source: Annotated[
         str | None, typer.Option("--from", metavar="TASK", help="Send from inside this task, not from the internet.")
     ] = None,

@@ -6,7 +6,6 @@ from typing import Literal
 
 from ecsnet.hostplan.kernel import HostObject
 
-
 ResourceKind = Literal["cluster", "listener", "scoped_route", "endpoints"]
 
 

@@ -10,12 +10,11 @@ import hashlib
 import ipaddress
 import re
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, assert_never
+from typing import assert_never
 
-from ecsnet.fabric.kernel.envoy_replies import html_page
+from ecsnet.fabric.kernel.envoy_replies import Json, html_page
 from ecsnet.logical.balancer import Forward, Match, Redirect, Respond, RouteRule, Share
 
-Json = dict[str, Any]
 PEER_STATE = "ecsnet.peer"
 """Filter state that holds the address of the TCP peer (set by the listener's first filter)."""
 LUA_FILTER = "envoy.filters.http.lua"

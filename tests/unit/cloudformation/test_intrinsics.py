@@ -10,9 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ecsnet.services.cloudformation import rules
+from ecsnet.services.cloudformation.conditions import conditions
 from ecsnet.services.cloudformation.errors import ValidationError
 from ecsnet.services.cloudformation.foreach import expand
-from ecsnet.services.cloudformation.intrinsics import Scope, conditions, evaluate
+from ecsnet.services.cloudformation.intrinsics import Scope, evaluate
 
 SCOPE = Scope(
     values={"AWS::Region": "eu-west-1", "P": "p", "L": ["a", "b"], "N": "3"},

@@ -21,20 +21,13 @@ from ecsnet.model import tables
 from ecsnet.model.cloudformation import MOVING, Stack, StackResource
 from ecsnet.services.call import AwsError, Call, Operation, Outside, Reply, Request
 from ecsnet.services.cloudformation import dynamic
-from ecsnet.services.cloudformation.begin import (
-    begin,
-    block,
-    explain,
-    fail,
-    fail_to_begin,
-    naming,
-    operate,
-    settle,
-    take,
-)
+from ecsnet.services.cloudformation.begin import begin, fail_to_begin, operate
 from ecsnet.services.cloudformation.decide import Begin, Move, Observe, Turn, Work, due, moves, removal
+from ecsnet.services.cloudformation.environment import naming
 from ecsnet.services.cloudformation.journal import resource_of, stack_of
+from ecsnet.services.cloudformation.outcome import explain, fail, settle, take
 from ecsnet.services.cloudformation.registry import PROVISIONERS
+from ecsnet.services.cloudformation.remove import block
 from ecsnet.services.cloudformation.resolve import UnknownValueError, imports_of, plan_of
 from ecsnet.services.cloudformation.resources.base import (
     Backed,

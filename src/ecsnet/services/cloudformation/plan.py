@@ -10,9 +10,10 @@ from typing import Any
 
 from ecsnet.model.cloudformation import Parameter, Retain
 from ecsnet.services.cloudformation import rules
+from ecsnet.services.cloudformation.conditions import conditions
 from ecsnet.services.cloudformation.errors import ValidationError
 from ecsnet.services.cloudformation.graph import ordered, references
-from ecsnet.services.cloudformation.intrinsics import NO_VALUE, Scope, conditions, evaluate
+from ecsnet.services.cloudformation.intrinsics import NO_VALUE, Scope, evaluate
 from ecsnet.services.cloudformation.parameters import declarations, value_of
 
 _SECTIONS = frozenset(

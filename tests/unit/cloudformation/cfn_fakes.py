@@ -93,6 +93,8 @@ class FakeWorld:
     async def update_backed(self, env: BackedEnv, id_: str, before: Properties, after: Properties) -> Made:
         await asyncio.sleep(0)
         self._try("update", env.naming.logical)
+        if id_ not in self.things:
+            raise AwsError("NoSuchEntity", f"{id_} cannot be found")
         self.things[id_] = after
         return Made(id=id_, attributes={"Arn": f"arn:{id_}"})
 

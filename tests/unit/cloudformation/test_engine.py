@@ -146,6 +146,47 @@ def test_a_resource_that_never_settles_fails_in_the_end(world: FakeWorld) -> Non
     with_rig(body, provisioners=world.provisioners())
 
 
+@pytest.mark.parametrize("stage", ["A CREATE_IN_PROGRESS", "B CREATE_IN_PROGRESS", "C CREATE_IN_PROGRESS"])
+def test_a_stack_may_be_deleted_while_it_is_made(world: FakeWorld, stage: str) -> None:
+    world.slow = {"c"}
+
+    async def body(rig: Rig) -> None:
+        await create(rig, template(A=backed(), B=native(needs=("A",)), C=slow(needs=("B",))))
+        await wait_for(rig, stage)
+        await rig.call("DeleteStack", StackName="s")
+        assert (await rig.settled("s")).status is StackStatus.DELETE_COMPLETE
+        assert world.things == {}
+
+    with_rig(body, provisioners=world.provisioners())
+
+
+def test_a_deletion_waits_for_what_still_uses_the_resource(world: FakeWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A is used by B without the template saying so."""
+    world.slow = {"gone b"}
+    delete = world.delete
+
+    def guarded(env: Any, id_: str, p: Any) -> None:
+        if id_.startswith("a-") and "gone b" in world.slow:
+            raise AwsError("DependencyViolation", f"{id_} has dependencies")
+        delete(env, id_, p)
+
+    monkeypatch.setattr(world, "delete", guarded)
+
+    async def body(rig: Rig) -> None:
+        await create(rig, template(A=native(), B=slow()))
+        await rig.settled("s")
+        await rig.call("DeleteStack", StackName="s")
+        await wait_for(rig, "A DELETE_IN_PROGRESS")
+        await wait_for(rig, "B DELETE_IN_PROGRESS")
+        assert rig.stack("s").status is StackStatus.DELETE_IN_PROGRESS
+        world.slow.clear()
+        touch(rig)
+        assert (await rig.settled("s")).status is StackStatus.DELETE_COMPLETE
+        assert world.things == {}
+
+    with_rig(body, provisioners=world.provisioners())
+
+
 def test_on_failure_decides(world: FakeWorld) -> None:
     world.fail = {"create B"}
 
@@ -172,6 +213,19 @@ def test_an_update_changes_only_what_differs(world: FakeWorld) -> None:
         assert sorted(world.calls) == ["create C", "update A", "update D"]
         with pytest.raises(AwsError, match=r"^No updates are to be performed\.$"):
             await update(rig, template(A=native(dns=True), B=native(), C=native(), D=backed("other")))
+
+    with_rig(body, provisioners=world.provisioners())
+
+
+def test_what_the_backing_server_has_lost_is_made_again(world: FakeWorld) -> None:
+    async def body(rig: Rig) -> None:
+        await create(rig, template(A=backed()))
+        await rig.settled("s")
+        world.things.clear()
+        await update(rig, template(A=backed("new")))
+        assert (await rig.settled("s")).status is StackStatus.UPDATE_COMPLETE
+        assert world.calls == ["create A", "update A", "create A", "delete A"]
+        assert len(world.things) == 1
 
     with_rig(body, provisioners=world.provisioners())
 

@@ -27,7 +27,7 @@ from ecsnet.services.cloudformation.environment import naming
 from ecsnet.services.cloudformation.journal import resource_of, stack_of
 from ecsnet.services.cloudformation.outcome import explain, fail, settle, take
 from ecsnet.services.cloudformation.registry import PROVISIONERS
-from ecsnet.services.cloudformation.remove import block
+from ecsnet.services.cloudformation.remove import block, may_retry
 from ecsnet.services.cloudformation.resolve import UnknownValueError, imports_of, plan_of
 from ecsnet.services.cloudformation.resources.base import (
     Backed,
@@ -37,32 +37,15 @@ from ecsnet.services.cloudformation.resources.base import (
     Provisioner,
     Ready,
     Tools,
+    is_missing,
 )
 from ecsnet.services.cloudformation.turn import open_deletion, refuse, turn
 from ecsnet.store.store import Commit, Store
 
 LOG = logging.getLogger("ecsnet.cloudformation")
 
-_STILL_USED = frozenset(
-    [
-        "DependencyViolation",
-        "ResourceInUse",
-        "ResourceInUseException",
-        "InvalidIPAddress.InUse",
-        "InvalidNetworkInterface.InUse",
-        "InvalidParameterValue.InUse",
-        "ClusterContainsServicesException",
-        "ClusterContainsTasksException",
-        "ClusterContainsContainerInstancesException",
-        "DeleteConflict",
-        "CannotDelete",
-        "OperationNotPermitted",
-    ]
-)
-"""Errors of a deletion that pass when what still uses the resource is gone."""
+_FAULT_SECONDS = 5.0
 _RETRY_SECONDS = 0.25
-_GIVE_UP_SECONDS = 60.0
-"""How long a blocked deletion is tried again while nothing else of its stack is being deleted."""
 
 
 class BackingServices(Protocol):
@@ -141,6 +124,10 @@ class StackEngine:
                 await self._round(stack, jobs)
                 if not wake.is_set():
                     await self._sleep(stack_id, wake, jobs)
+        except Exception:
+            # One stack's fault must not end the others' tasks; it is looked at again after a while.
+            LOG.exception("stack %s could not be driven", stack_id)
+            await asyncio.sleep(_FAULT_SECONDS)
         finally:
             for job in jobs.values():
                 job.cancel()
@@ -176,8 +163,8 @@ class StackEngine:
             return
         for move in moves(self._store.snapshot, self._tools, stack.id, self._clock(), self._speed):
             await self._make(stack, move, jobs)
-        # A stack of many resources must not keep the loop from answering calls.
-        await asyncio.sleep(0)
+            # A stack of many resources must not keep the loop from answering calls.
+            await asyncio.sleep(0)
 
     async def _make(self, stack: Stack, move: Move, jobs: dict[str, asyncio.Task[_Outcome]]) -> None:
         match move:
@@ -216,6 +203,11 @@ class StackEngine:
         return None
 
     def _begin(self, stack: Stack, logical: str) -> None:
+        # Other calls came in between: the stack may be under deletion by now, or gone.
+        now = self._store.snapshot.get(tables.STACKS, stack.id)
+        row = resource_of(self._store.snapshot, stack.id, logical)
+        if now is None or now.status is not stack.status or (row is not None and row.stage not in _NOT_BEGUN):
+            return
         try:
             with self._open_call(stack.account, stack.region) as call:
                 begin(call, self._tools, stack.id, logical)
@@ -228,22 +220,10 @@ class StackEngine:
             LOG.exception("%s of stack %s failed", logical, stack.name)
             reason, code = f"InternalFailure: {type(error).__name__}: {error}", "InternalFailure"
         with self._open_call(stack.account, stack.region) as call:
-            if stack.status.value not in _DELETES or not self._blocks(stack, logical, code, call):
+            if stack.status.value not in _DELETES or not may_retry(call, stack.id, logical, code):
                 fail_to_begin(call, self._tools, stack.id, logical, reason)
             else:
                 block(call, stack.id, logical, reason)
-
-    def _blocks(self, stack: Stack, logical: str, code: str, call: Call) -> bool:
-        if code not in _STILL_USED:
-            return False
-        rows = {row.logical: row for row in call.tx.find(tables.STACK_RESOURCES_BY_STACK, stack.id)}
-        row = rows[logical]
-        others = any(
-            other.stage in ("working", "settling") or (other.stage == "waiting" and other.doing == "delete")
-            for other in rows.values()
-            if other.logical != logical
-        )
-        return row.stage != "blocked" or others or call.now - row.began < _GIVE_UP_SECONDS
 
     # ── work outside the store ───────────────────────────────────────────────────────────────────────────────────
 
@@ -274,7 +254,13 @@ class StackEngine:
                 return await provisioner.create(env, properties)
             assert provisioner.update is not None
             before = await dynamic.resolve(outside, row.physical.properties)
-            return await provisioner.update(env, row.physical.id, before, properties)
+            try:
+                return await provisioner.update(env, row.physical.id, before, properties)
+            except AwsError as error:
+                # The backing server keeps nothing over a restart of control: what is gone is made again.
+                if not is_missing(error):
+                    raise
+                return await provisioner.create(env, properties)
         except AwsError as error:
             return error
         except Exception as error:
@@ -307,7 +293,7 @@ class StackEngine:
             return
         match outcome:
             case AwsError():
-                if row.doing == "delete" and self._blocks(stack, logical, outcome.code, call):
+                if row.doing == "delete" and may_retry(call, stack.id, logical, outcome.code):
                     began = row.began if row.attempts > 1 else call.now
                     call.tx.put(tables.STACK_RESOURCES, replace(row, stage="blocked", began=began))
                 else:
@@ -332,6 +318,7 @@ class StackEngine:
             open_deletion(call, stack)
 
 
+_NOT_BEGUN = ("waiting", "blocked")
 _DELETES = (
     "DELETE_IN_PROGRESS",
     "ROLLBACK_IN_PROGRESS",

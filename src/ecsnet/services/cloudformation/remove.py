@@ -15,6 +15,26 @@ from ecsnet.services.cloudformation.journal import note, resource_of, set_resour
 from ecsnet.services.cloudformation.outcome import next_removal, removal_event, settle
 from ecsnet.services.cloudformation.resources.base import Backed, Broken, Ready, Tools
 
+_STILL_USED = frozenset(
+    [
+        "DependencyViolation",
+        "ResourceInUse",
+        "ResourceInUseException",
+        "InvalidIPAddress.InUse",
+        "InvalidNetworkInterface.InUse",
+        "InvalidParameterValue.InUse",
+        "ClusterContainsServicesException",
+        "ClusterContainsTasksException",
+        "ClusterContainsContainerInstancesException",
+        "DeleteConflict",
+        "CannotDelete",
+        "OperationNotPermitted",
+    ]
+)
+"""Errors of a deletion that pass when what still uses the resource is gone."""
+_GIVE_UP_SECONDS = 60.0
+"""How long a blocked deletion is tried again while nothing else of its stack is being deleted."""
+
 
 def begin_deleting(call: Call, tools: Tools, stack: Stack, row: StackResource) -> None:
     if not row.leftovers and row.physical is None:
@@ -80,3 +100,17 @@ def _skip(call: Call, row: StackResource, target: Physical) -> None:
     else:
         row = set_resource(call, row, ResourceStatus.DELETE_SKIPPED)
         call.tx.put(tables.STACK_RESOURCES, replace(row, stage="done", doing=None, physical=None))
+
+
+def may_retry(call: Call, stack_id: str, logical: str, code: str) -> bool:
+    """Whether a deletion that failed with `code` is worth another try: something else still uses the resource."""
+    if code not in _STILL_USED:
+        return False
+    rows = {row.logical: row for row in call.tx.find(tables.STACK_RESOURCES_BY_STACK, stack_id)}
+    row = rows[logical]
+    others = any(
+        other.stage in ("working", "settling") or (other.stage == "waiting" and other.doing == "delete")
+        for other in rows.values()
+        if other.logical != logical
+    )
+    return row.stage != "blocked" or others or call.now - row.began < _GIVE_UP_SECONDS

@@ -175,7 +175,8 @@ def destroy(
         raise CliError(f"{stack_name}: {error.response['Error']['Message']}", code=Exit.NOT_FOUND) from error
     final = follow(stack, quiet=quiet)
     if final["StackStatus"] != "DELETE_COMPLETE":
-        raise CliError(f"{stack_name}: {final['StackStatus']}: {first_failure(stack)}")
+        reason = final.get("StackStatusReason") or first_failure(stack)
+        raise CliError(f"{stack_name}: {final['StackStatus']}: {reason}")
     console().print(f"[green]{stack_name}[/] deleted in {time.monotonic() - started:.1f} s")
 
 

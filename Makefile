@@ -9,7 +9,7 @@ demo: ## install what is missing, start ecsnet, deploy examples/storefront and s
 test: ## every test, the real-packet ones included
 	@scripts/install.sh test
 	@$(MAKE) --no-print-directory lint
-	$(PYTHON) -m pytest
+	$(PYTHON) -m pytest -n 2 --dist loadscope
 
 lint:
 	$(PYTHON) -m ruff check src tests bench

@@ -19,7 +19,7 @@ APP = Path(__file__).resolve().parents[2] / "examples" / "cdk"
 Cdk = Callable[..., str]
 
 
-@pytest.fixture()
+@pytest.fixture
 def cdk(instance: Instance, tmp_path: Path) -> Cdk:
     """Runs the CDK's command line in a copy of the example; fails with what it printed when it fails."""
     app = tmp_path / "app"

@@ -60,7 +60,7 @@ def address_of(task: dict[str, Any]) -> str:
     return str(details["privateIPv4Address"])
 
 
-@pytest.fixture()
+@pytest.fixture
 def listener(instance: Instance) -> Iterator[socket.socket]:
     """A TCP listener on the internet side."""
     with instance.inside("internet"):
@@ -75,9 +75,7 @@ def test_a_private_task_is_seen_as_its_nat_gateway(
 ) -> None:
     ec2 = instance.client("ec2")
     vpc = ec2.create_vpc(CidrBlock="10.50.0.0/16")["Vpc"]["VpcId"]
-    public, private = (
-        ec2.create_subnet(VpcId=vpc, CidrBlock=f"10.50.{n}.0/24")["Subnet"]["SubnetId"] for n in (1, 2)
-    )
+    public, private = (ec2.create_subnet(VpcId=vpc, CidrBlock=f"10.50.{n}.0/24")["Subnet"]["SubnetId"] for n in (1, 2))
     gateway = ec2.create_internet_gateway()["InternetGateway"]["InternetGatewayId"]
     ec2.attach_internet_gateway(InternetGatewayId=gateway, VpcId=vpc)
     tables = [ec2.create_route_table(VpcId=vpc)["RouteTable"]["RouteTableId"] for _ in range(2)]

@@ -21,6 +21,7 @@ from ecsnet.logical.balancer import (
     RouteRule,
     Routing,
     Share,
+    TcpFrontEnd,
     Tls,
 )
 from ecsnet.logical.base import LogicalObject
@@ -55,6 +56,10 @@ _CHOICE: dict[str, Literal["round-robin", "least-outstanding", "random"]] = {
 }
 
 
+_TCP_IDLE_SECONDS = 350
+"""Source: guide page "Network Load Balancers" (connection idle timeout)."""
+
+
 def _nodes(balancer: LoadBalancer) -> tuple[Node, ...]:
     return tuple(Node(router=balancer.vpc, port=node.interface, address=node.private_ip) for node in balancer.nodes)
 
@@ -82,6 +87,17 @@ def listener(view: View, key: str) -> Iterator[LogicalObject]:
     row = view.get(LISTENERS, key)
     balancer = view.get(LOAD_BALANCERS, row.load_balancer) if row is not None else None
     if row is None or balancer is None:
+        return
+    if row.protocol == "TCP":
+        ((pool,),) = (action.forward for action in row.default_actions)
+        yield TcpFrontEnd(
+            balancer=balancer.arn,
+            id=row.arn,
+            port=row.port,
+            nodes=_nodes(balancer),
+            pool=pool.target_group,
+            idle_seconds=_TCP_IDLE_SECONDS,
+        )
         return
     yield FrontEnd(
         balancer=balancer.arn,
@@ -207,7 +223,7 @@ def target_group(view: View, key: str) -> Iterator[LogicalObject]:
         idle_seconds=int(_balancer_attribute(balancer, "idle_timeout.timeout_seconds")),
         panic_percent=_panic_percent(group, targets),
     )
-    own_zone_only = _group_attribute(group, "load_balancing.cross_zone.enabled") == "false"
+    own_zone_only = not _crosses_zones(balancer, group)
     zones = {node.az for node in balancer.nodes}
     for place, node in zip(balancer.nodes, _nodes(balancer), strict=True):
         allowed = {place.az} if own_zone_only else zones
@@ -220,6 +236,16 @@ def target_group(view: View, key: str) -> Iterator[LogicalObject]:
         )
 
 
+def _crosses_zones(balancer: LoadBalancer, group: TargetGroup) -> bool:
+    """Whether a node uses targets of other zones: by default those of an application load balancer do."""
+    own = _group_attribute(group, "load_balancing.cross_zone.enabled")
+    if own != "use_load_balancer_configuration":
+        return own == "true"
+    if balancer.type == "application":
+        return True
+    return ("load_balancing.cross_zone.enabled", "true") in balancer.attributes
+
+
 def _members(targets: Iterable[Target], zones: set[str]) -> Iterator[PoolMember]:
     for target in targets:
         if target.address is not None and (target.az in (None, "all") or target.az in zones):
@@ -229,6 +255,7 @@ def _members(targets: Iterable[Target], zones: set[str]) -> Iterator[PoolMember]
 def _probe(group: TargetGroup) -> Probe:
     check = group.health_check
     return Probe(
+        http=check.protocol != "TCP",
         tls=check.protocol == "HTTPS",
         port=None if check.port == "traffic-port" else int(check.port),
         path=check.path,

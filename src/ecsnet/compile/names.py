@@ -11,10 +11,19 @@ from collections.abc import Iterator
 from ipaddress import IPv4Address
 
 from ecsnet.compile import facts
-from ecsnet.compile.view import FragmentSpec, View
+from ecsnet.compile.view import FragmentSpec, Query, View
 from ecsnet.logical.names import AddressName, ComputedNames, NameServer, PublicNameServer
 from ecsnet.model.dnsnames import private_domain, public_dns_name, public_domain
-from ecsnet.model.tables import ELASTIC_IPS_BY_INTERFACE, INTERFACES, LOAD_BALANCERS, VPCS
+from ecsnet.model.tables import (
+    ELASTIC_IPS_BY_INTERFACE,
+    INTERFACES,
+    LISTENERS_BY_LOAD_BALANCER,
+    LOAD_BALANCERS,
+    TARGET_HEALTH_BY_GROUP,
+    TARGETS,
+    VPCS,
+    target_key,
+)
 
 PUBLIC_NAME_SERVER = IPv4Address("198.19.255.253")
 """Where the internet's name server listens, beside the internet's client."""
@@ -39,13 +48,35 @@ def balancer_name(view: View, arn: str) -> Iterator[AddressName]:
     balancer = view.get(LOAD_BALANCERS, arn)
     if balancer is None:
         return
+    nodes = balancer.nodes
+    if balancer.type == "network":
+        healthy = view.ask(_HEALTHY_ZONES, arn)
+        nodes = tuple(node for node in nodes if node.az in healthy) or nodes
     if balancer.scheme == "internet-facing":
-        addresses = tuple(node.public_ip for node in balancer.nodes if node.public_ip is not None)
+        addresses = tuple(node.public_ip for node in nodes if node.public_ip is not None)
     else:
-        addresses = tuple(node.private_ip for node in balancer.nodes)
+        addresses = tuple(node.private_ip for node in nodes)
     if addresses:
         name = balancer.dns_name.lower()
         yield AddressName(router=None, zone=name.partition(".")[2], name=name, addresses=addresses, ttl=TTL, owner=arn)
+
+
+def _find_healthy_zones(view: View, arn: str) -> frozenset[str]:
+    """The zones in which a network load balancer has a healthy target; DNS leaves the others out.
+
+    Source: guide page "Network Load Balancers" (DNS failover of a zone without healthy targets).
+    """
+    zones: set[str] = set()
+    for listener in view.find(LISTENERS_BY_LOAD_BALANCER, arn):
+        for share in (item for action in listener.default_actions for item in action.forward):
+            for health in view.find(TARGET_HEALTH_BY_GROUP, share.target_group):
+                target = view.get(TARGETS, target_key(health.target_group, health.id, health.port))
+                if health.state == "healthy" and target is not None and target.az is not None:
+                    zones.add(target.az)
+    return frozenset(zones)
+
+
+_HEALTHY_ZONES = Query(name="healthy_zones", run=_find_healthy_zones)
 
 
 def interface_name(view: View, interface: str) -> Iterator[AddressName]:

@@ -37,10 +37,15 @@ def port(view: View, key: str) -> Iterator[LogicalObject]:
         host_kind=place.kind,
         index=place.index,
         checked=row.source_dest_check and place.kind != "nat",
-        filtered=place.kind != "nat",
+        filtered=place.kind != "nat" and not _unfiltered(row),
         groups=groups,
     )
     yield from _memberships(row, groups, addresses)
+
+
+def _unfiltered(row: NetworkInterface) -> bool:
+    """A network load balancer without security groups admits everything (guide page "Security groups for your NLB")."""
+    return row.interface_type == "network_load_balancer" and not row.groups
 
 
 def _memberships(row: NetworkInterface, groups: tuple[str, ...], addresses: tuple[IpAddress, ...]) -> Iterator[Member]:

@@ -52,7 +52,7 @@ class LocalPorts:
             wanted = {
                 (balancer.arn, listener.port): balancer
                 for listener in snapshot.rows(LISTENERS)
-                if listener.protocol == "HTTP"
+                if listener.protocol in ("HTTP", "TCP")
                 if (balancer := snapshot.get(LOAD_BALANCERS, listener.load_balancer)) is not None
                 if balancer.scheme == "internet-facing"
                 if snapshot.get(OBSERVED_LOAD_BALANCERS, balancer.arn) is not None

@@ -56,6 +56,17 @@ class FrontEnd(LogicalObject, frozen=True, kw_only=True, gc=False):
     preserve_host: bool
 
 
+class TcpFrontEnd(LogicalObject, frozen=True, kw_only=True, gc=False):
+    """A TCP port on every node of a balancer; each connection goes to one member of one pool."""
+
+    balancer: str
+    id: str
+    port: int
+    nodes: tuple[Node, ...]
+    pool: str
+    idle_seconds: int
+
+
 class Match(LogicalObject, frozen=True, kw_only=True, gc=False):
     """One condition; any of its values may match. `values` hold `*` and `?` for path, host, header and query."""
 
@@ -117,8 +128,10 @@ class Routing(LogicalObject, frozen=True, kw_only=True, gc=False):
 
 
 class Probe(LogicalObject, frozen=True, kw_only=True, gc=False):
-    """An HTTP health probe; `port` None probes the member's own port. Times are in seconds, not yet sped up."""
+    """A health probe; `port` None probes the member's own port. Times are in seconds, not yet sped up."""
 
+    http: bool = True
+    """Ask for `path`; else a TCP connection that opens is good enough."""
     tls: bool
     port: int | None
     path: str

@@ -93,9 +93,7 @@ class Instance:
                 endpoint_url=f"http://127.0.0.1:{self.port}",
                 aws_access_key_id=account,
                 aws_secret_access_key="test",
-                config=Config(
-                    retries={"max_attempts": 0}, inject_host_prefix=False, s3={"addressing_style": "path"}
-                ),
+                config=Config(retries={"max_attempts": 0}, inject_host_prefix=False, s3={"addressing_style": "path"}),
             )
         return self.clients[key]
 

@@ -57,7 +57,7 @@ def test_the_same_request_finds_the_same_balancer_and_another_is_refused(cloud: 
         ({"Name": "x" * 33}, "ValidationError: The load balancer name '" + "x" * 33),
         ({"Name": "a b"}, "ValidationError: The load balancer name 'a b' can only contain"),
         ({"Scheme": "secret"}, "InvalidScheme: "),
-        ({"Type": "network"}, "NotImplemented: "),
+        ({"Type": "gateway"}, "NotImplemented: "),
         ({"IpAddressType": "dualstack"}, "NotImplemented: "),
         ({"Subnets": ["subnet-1"]}, "SubnetNotFound: The subnet ID 'subnet-1' does not exist"),
         ({"Subnets": []}, "ValidationError: You must specify either subnets or subnet mappings"),

@@ -35,7 +35,7 @@ def test_defaults(cloud: Elb) -> None:
         ({"Name": "a-"}, "ValidationError: Target group name 'a-' cannot begin or end with '-'"),
         ({"Protocol": None}, "ValidationError: A protocol must be specified"),
         ({"Protocol": "FTP"}, "ValidationError: 1 validation error detected: Value 'FTP' at 'protocol'"),
-        ({"Protocol": "TCP"}, "NotImplemented"),
+        ({"Protocol": "UDP"}, "NotImplemented"),
         ({"Port": None}, "ValidationError: A port must be specified"),
         ({"Port": 0}, "ValidationError: The port '0'"),
         ({"VpcId": None}, "ValidationError: A VPC ID must be specified"),

@@ -108,6 +108,36 @@ def lower_front_end(item: logical.FrontEnd) -> Iterator[EnvoyResource]:
         )
 
 
+def lower_tcp_front_end(item: logical.TcpFrontEnd) -> Iterator[EnvoyResource]:
+    """One listener per node; a connection to a member leaves from the node's own address."""
+    for node in item.nodes:
+        name = _at(item.id, node.port)
+        pool = _at(item.pool, node.port)
+        proxy = {
+            "name": "envoy.filters.network.tcp_proxy",
+            "typed_config": {
+                "@type": f"{_API}.extensions.filters.network.tcp_proxy.v3.TcpProxy",
+                "stat_prefix": "nlb",
+                "cluster": pool,
+                "idle_timeout": f"{item.idle_seconds}s",
+                "max_connect_attempts": 1,
+            },
+        }
+        yield _resource(
+            "listener",
+            name,
+            "config.listener.v3.Listener",
+            {
+                "name": name,
+                "address": {"socket_address": _place(item.balancer, node, item.port)},
+                "filter_chains": [{"filters": [proxy]}],
+                "per_connection_buffer_limit_bytes": 1_048_576,
+            },
+            owner=item.balancer,
+            after=(*_node_keys(item.balancer, node), envoy_key("cluster", pool)),
+        )
+
+
 def _peer_filter() -> Json:
     """Keeps the TCP peer's address for source-ip conditions, which never look at X-Forwarded-For."""
     value = {"text_format_source": {"inline_string": "%DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT%"}}
@@ -302,6 +332,7 @@ def _endpoint(item: logical.Members, member: logical.PoolMember) -> Json:
 
 LOWERINGS: Mapping[type[LogicalObject], Callable[[Any], Iterable[HostObject]]] = {
     logical.FrontEnd: lower_front_end,
+    logical.TcpFrontEnd: lower_tcp_front_end,
     logical.Certificate: lower_certificate,
     logical.Routing: lower_routing,
     logical.Pool: lower_pool,

@@ -114,6 +114,12 @@ def health_check(probe: logical.Probe) -> Json:
                 },
             }
         ],
+        **(_http_probe(probe) if probe.http else {"tcp_health_check": {}}),
+    }
+
+
+def _http_probe(probe: logical.Probe) -> Json:
+    return {
         "http_health_check": {
             "path": probe.path,
             "expected_statuses": [{"start": first, "end": last + 1} for first, last in probe.statuses],

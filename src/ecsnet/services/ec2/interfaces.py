@@ -24,7 +24,7 @@ from ecsnet.services.ec2.quotas import quota
 from ecsnet.services.ec2.security_groups import default_group
 from ecsnet.store.snapshot import Reader
 
-WITHOUT_GROUPS = frozenset({"nat_gateway"})
+WITHOUT_GROUPS = frozenset({"nat_gateway", "network_load_balancer"})
 """Interface types that no security group filters (VPC User Guide, "NAT gateway basics")."""
 
 
@@ -71,7 +71,8 @@ def allocate_interface(
 ) -> ec2.NetworkInterface:
     """Make an interface with a random free address of the subnet (or `private_ip`).
 
-    Without groups it gets the VPC's default group, as CreateNetworkInterface does; NAT gateways get none.
+    Without groups it gets the VPC's default group, as CreateNetworkInterface does; NAT gateways and network load
+    balancers get none.
     `public_ip` also gives it an automatic public address.
 
     Raises what `validate_subnets_and_groups`, `pick_private` and `claim_private` raise, and

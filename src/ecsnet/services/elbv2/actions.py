@@ -41,11 +41,13 @@ def parse(
 
 def _one(call: Call, load_balancer: str, protocol: str, given: Mapping[str, Any]) -> Action:
     kind, order = given.get("Type"), given.get("Order")
+    if protocol == "TCP" and kind != "forward":
+        raise errors.invalid_action("A listener of a Network Load Balancer can only forward")
     if order is not None and not 1 <= order <= 50000:
         raise errors.validation(f"The action order '{order}' must be between 1 and 50000")
     match kind:
         case "forward":
-            return _forward(call, load_balancer, order, given)
+            return _forward(call, load_balancer, protocol, order, given)
         case "redirect":
             return _redirect(protocol, order, given.get("RedirectConfig"))
         case "fixed-response":
@@ -57,7 +59,7 @@ def _one(call: Call, load_balancer: str, protocol: str, given: Mapping[str, Any]
             )
 
 
-def _forward(call: Call, load_balancer: str, order: int | None, given: Mapping[str, Any]) -> Action:
+def _forward(call: Call, load_balancer: str, protocol: str, order: int | None, given: Mapping[str, Any]) -> Action:
     single: str | None = given.get("TargetGroupArn")
     config: Mapping[str, Any] = given.get("ForwardConfig") or {}
     groups = tuple(
@@ -79,7 +81,9 @@ def _forward(call: Call, load_balancer: str, order: int | None, given: Mapping[s
     for item in groups:
         if not 0 <= item.weight <= 999:
             raise errors.validation(f"The weight '{item.weight}' must be between 0 and 999")
-        _check_group(call, load_balancer, item.target_group)
+        _check_group(call, load_balancer, protocol, item.target_group)
+    if protocol == "TCP" and len(groups) > 1:
+        raise not_implemented("CreateListener", "several target groups in a listener of a Network Load Balancer")
     stickiness: Mapping[str, Any] = config.get("TargetGroupStickinessConfig") or {}
     seconds = None
     if stickiness.get("Enabled"):
@@ -89,12 +93,14 @@ def _forward(call: Call, load_balancer: str, order: int | None, given: Mapping[s
     return Action(type="forward", order=order, forward=groups, stickiness_seconds=seconds)
 
 
-def _check_group(call: Call, load_balancer: str, arn: str) -> None:
+def _check_group(call: Call, load_balancer: str, protocol: str, arn: str) -> None:
     group = call.tx.get(TARGET_GROUPS, arn)
     if group is None:
         raise errors.target_group_not_found(arn)
-    if group.protocol not in ("HTTP", "HTTPS"):
-        raise errors.invalid_action(f"Target group '{arn}' has protocol '{group.protocol}', which is not HTTP or HTTPS")
+    legal = ("TCP",) if protocol == "TCP" else ("HTTP", "HTTPS")
+    if group.protocol not in legal:
+        wanted = " or ".join(legal)
+        raise errors.invalid_action(f"Target group '{arn}' has protocol '{group.protocol}', which is not {wanted}")
     if any(balancer.arn != load_balancer for balancer in load_balancers_of(call.tx, arn)):
         raise errors.target_group_association_limit(arn)
 

@@ -32,7 +32,7 @@ def create_listener(call: Call, request: Request) -> Reply:
     balancer = call.tx.get(LOAD_BALANCERS, request["LoadBalancerArn"])
     if balancer is None:
         raise errors.load_balancer_not_found()
-    protocol, port = _protocol(request.get("Protocol")), _port(request.get("Port"))
+    protocol, port = _protocol("CreateListener", balancer, request.get("Protocol")), _port(request.get("Port"))
     certificates, policy = _tls("CreateListener", protocol, request)
     chosen = actions.parse(call, "CreateListener", balancer.arn, protocol, request["DefaultActions"])
     existing = tuple(call.tx.find(LISTENERS_BY_LOAD_BALANCER, balancer.arn))
@@ -60,7 +60,7 @@ def create_listener(call: Call, request: Request) -> Reply:
     return {"Listeners": [describe(listener)]}
 
 
-def _protocol(given: str | None) -> str:
+def _protocol(operation: str, balancer: LoadBalancer, given: str | None) -> str:
     if given is None:
         raise errors.validation("A listener protocol must be specified")
     if given not in _PROTOCOLS:
@@ -68,8 +68,11 @@ def _protocol(given: str | None) -> str:
             f"1 validation error detected: Value '{given}' at 'protocol' failed to satisfy constraint: "
             f"Member must satisfy enum value set: [{', '.join(_PROTOCOLS)}]"
         )
-    if given not in ("HTTP", "HTTPS"):
-        raise errors.validation(f"Listener protocol '{given}' must be one of 'HTTP, HTTPS'")
+    legal = ("HTTP", "HTTPS") if balancer.type == "application" else ("TCP", "TLS", "UDP", "TCP_UDP")
+    if given not in legal:
+        raise errors.validation(f"Listener protocol '{given}' must be one of '{', '.join(legal)}'")
+    if balancer.type == "network" and given != "TCP":
+        raise not_implemented(operation, f"listeners with the protocol '{given}'")
     return given
 
 
@@ -87,7 +90,7 @@ def _tls(
     """The certificates and the security policy of a listener; both are empty for HTTP."""
     if (request.get("MutualAuthentication") or {}).get("Mode", "off") != "off":
         raise not_implemented(operation, "mutual TLS (MutualAuthentication)")
-    if protocol == "HTTP":
+    if protocol in ("HTTP", "TCP"):
         return (), None
     kept = before.certificates if before is not None else ()
     given = request.get("Certificates")
@@ -139,7 +142,10 @@ def _get(call: Call, arn: str) -> Listener:
 
 def modify_listener(call: Call, request: Request) -> Reply:
     listener = _get(call, request["ListenerArn"])
-    protocol = _protocol(request.get("Protocol", listener.protocol))
+    balancer = call.tx.get(LOAD_BALANCERS, listener.load_balancer)
+    if balancer is None:
+        raise errors.load_balancer_not_found()
+    protocol = _protocol("ModifyListener", balancer, request.get("Protocol", listener.protocol))
     port = _port(request.get("Port", listener.port))
     certificates, policy = _tls("ModifyListener", protocol, request, listener)
     others = call.tx.find(LISTENERS_BY_LOAD_BALANCER, listener.load_balancer)

@@ -57,15 +57,15 @@ _HOSTED_ZONES = {
 
 def create_load_balancer(call: Call, request: Request) -> Reply:
     kind = request.get("Type", "application")
-    if kind != "application":
+    if kind not in ("application", "network"):
         raise not_implemented("CreateLoadBalancer", f"load balancers of type '{kind}'")
     name = _name(request["Name"])
     scheme = _scheme(request.get("Scheme", "internet-facing"))
     if request.get("IpAddressType", "ipv4") != "ipv4":
         raise not_implemented("CreateLoadBalancer", f"the IP address type '{request['IpAddressType']}'")
-    subnets = _subnets(call, "CreateLoadBalancer", request)
+    subnets = _subnets(call, kind, request)
     vpc = subnets[0].vpc
-    groups = _groups(call, vpc, request.get("SecurityGroups") or ())
+    groups = _groups(call, kind, vpc, request.get("SecurityGroups") or ())
     existing = tuple(call.tx.find(LOAD_BALANCERS_BY_SCOPE, scope(call.account, call.region)))
     for other in existing:
         if other.name == name:
@@ -77,14 +77,22 @@ def create_load_balancer(call: Call, request: Request) -> Reply:
         raise errors.too_many("LoadBalancers", quota(call, "application-load-balancers"))
     if scheme == "internet-facing" and not call.tx.keys(INTERNET_GATEWAYS_BY_VPC, vpc):
         raise errors.invalid_subnet(f"VPC {vpc} has no internet gateway")
-    arn = f"arn:aws:elasticloadbalancing:{call.region}:{call.account}:loadbalancer/app/{name}/{call.ids.hex(16)}"
+    identifier = call.ids.hex(16)
+    family = "app" if kind == "application" else "net"
+    arn = f"arn:aws:elasticloadbalancing:{call.region}:{call.account}:loadbalancer/{family}/{name}/{identifier}"
     prefix = "internal-" if scheme == "internal" else ""
+    dns_name = (
+        f"{prefix}{name}-{int(call.ids.hex(8), 16)}.{call.region}.elb.amazonaws.com"
+        if kind == "application"
+        else f"{name}-{identifier}.elb.{call.region}.amazonaws.com"
+    )
     balancer = LoadBalancer(
         arn=arn,
         account=call.account,
         region=call.region,
         name=name,
-        dns_name=f"{prefix}{name}-{int(call.ids.hex(8), 16)}.{call.region}.elb.amazonaws.com",
+        type=kind,
+        dns_name=dns_name,
         scheme=scheme,
         vpc=vpc,
         nodes=(),
@@ -118,8 +126,8 @@ def _scheme(given: str) -> Scheme:
     return cast(Scheme, given)
 
 
-def _subnets(call: Call, operation: str, request: Request) -> tuple[Subnet, ...]:
-    """The chosen subnets, one per zone and at least two (guide page "Availability Zone subnets")."""
+def _subnets(call: Call, kind: str, request: Request) -> tuple[Subnet, ...]:
+    """The chosen subnets, one per zone; an application load balancer needs two (guide page "Availability Zones")."""
     mappings: Sequence[dict[str, Any]] = request.get("SubnetMappings") or ()
     ids: Sequence[str] = request.get("Subnets") or ()
     if bool(mappings) == bool(ids):
@@ -127,6 +135,8 @@ def _subnets(call: Call, operation: str, request: Request) -> tuple[Subnet, ...]
     for mapping in mappings:
         for member in ("AllocationId", "PrivateIPv4Address", "IPv6Address"):
             if mapping.get(member):
+                if kind == "network":
+                    raise not_implemented("CreateLoadBalancer", f"{member} of a subnet mapping")
                 raise errors.invalid_configuration(f"{member} is not supported for Application Load Balancers")
     chosen: list[Subnet] = []
     for id in ids or [mapping["SubnetId"] for mapping in mappings]:
@@ -140,13 +150,16 @@ def _subnets(call: Call, operation: str, request: Request) -> tuple[Subnet, ...]
     zones = [subnet.az for subnet in chosen]
     if len(set(zones)) != len(zones):
         raise errors.invalid_configuration("More than 1 subnet cannot be specified for 1 availability zone")
-    if len(zones) < 2:
+    if len(zones) < 2 and kind == "application":
         raise errors.validation("At least two subnets in two different Availability Zones must be specified")
     return tuple(chosen)
 
 
-def _groups(call: Call, vpc: str, given: Iterable[str]) -> tuple[str, ...]:
+def _groups(call: Call, kind: str, vpc: str, given: Iterable[str]) -> tuple[str, ...]:
+    """The security groups; without any an application load balancer has the VPC's default one, a network one none."""
     ids = tuple(dict.fromkeys(given))
+    if not ids and kind == "network":
+        return ()
     if not ids:
         return tuple(group.id for group in call.tx.find(GROUPS_BY_VPC, vpc) if group.name == "default")
     for id in ids:
@@ -171,6 +184,7 @@ def _node(call: Call, balancer: LoadBalancer, subnet: Subnet) -> LoadBalancerNod
         subnet=subnet.id,
         groups=balancer.groups,
         description=f"ELB {balancer.arn.partition('loadbalancer/')[2]}",
+        interface_type="interface" if balancer.type == "application" else "network_load_balancer",
         requester_managed=True,
         requester_id="amazon-elb",
         attachment=Attachment(
@@ -229,7 +243,11 @@ def delete_load_balancer(call: Call, request: Request) -> Reply:
 
 def set_security_groups(call: Call, request: Request) -> Reply:
     balancer = _get(call, request["LoadBalancerArn"])
-    groups = _groups(call, balancer.vpc, request["SecurityGroups"])
+    if balancer.type == "network" and not balancer.groups:
+        raise errors.invalid_configuration(
+            "You cannot set security groups for a Network Load Balancer that was created without security groups"
+        )
+    groups = _groups(call, balancer.type, balancer.vpc, request["SecurityGroups"])
     for node in balancer.nodes:
         interface = call.tx.get(INTERFACES, node.interface)
         if interface is not None:
@@ -241,7 +259,7 @@ def set_security_groups(call: Call, request: Request) -> Reply:
 def set_subnets(call: Call, request: Request) -> Reply:
     """Replace the subnets; the node of a subnet that stays keeps its interface and address."""
     balancer = _get(call, request["LoadBalancerArn"])
-    subnets = _subnets(call, "SetSubnets", request)
+    subnets = _subnets(call, balancer.type, request)
     if subnets[0].vpc != balancer.vpc:
         raise errors.invalid_configuration(f"The subnets must belong to VPC '{balancer.vpc}'")
     present = {node.subnet: node for node in balancer.nodes}
@@ -281,7 +299,7 @@ def describe(call: Call, balancer: LoadBalancer) -> dict[str, Any]:
         "SecurityGroups": list(balancer.groups),
         "IpAddressType": balancer.ip_address_type,
     }
-    zone = _HOSTED_ZONES.get(balancer.region)
+    zone = _HOSTED_ZONES.get(balancer.region) if balancer.type == "application" else None
     if zone is not None:
         answer["CanonicalHostedZoneId"] = zone
     return answer

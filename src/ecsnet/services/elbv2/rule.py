@@ -21,6 +21,8 @@ _HIGHEST = 50000
 
 def create_rule(call: Call, request: Request) -> Reply:
     listener = _listener(call, request["ListenerArn"])
+    if listener.protocol == "TCP":
+        raise errors.invalid_configuration("Listeners of a Network Load Balancer cannot have rules")
     _refuse_transforms("CreateRule", request)
     priority = _priority(request["Priority"])
     matched = conditions.parse("CreateRule", request["Conditions"])

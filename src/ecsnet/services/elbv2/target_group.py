@@ -53,7 +53,7 @@ def create_target_group(call: Call, request: Request) -> Reply:
         raise errors.validation(f"The VPC ID '{vpc}' is not found")
     if request.get("IpAddressType", "ipv4") != "ipv4":
         raise not_implemented("CreateTargetGroup", f"the IP address type '{request['IpAddressType']}'")
-    check = _health_check("CreateTargetGroup", HealthCheck(protocol=protocol), request)
+    check = _health_check(protocol, _default_check(protocol), request)
     arn = f"arn:aws:elasticloadbalancing:{call.region}:{call.account}:targetgroup/{name}/{call.ids.hex(16)}"
     group = TargetGroup(
         arn=arn,
@@ -80,6 +80,13 @@ def create_target_group(call: Call, request: Request) -> Reply:
     return {"TargetGroups": [describe(call, group)]}
 
 
+def _default_check(protocol: str) -> HealthCheck:
+    """Guide pages "Health checks" of application and of network load balancers."""
+    if protocol == "TCP":
+        return HealthCheck(protocol="TCP", timeout=10, matcher="200-399")
+    return HealthCheck(protocol=protocol)
+
+
 def _name(name: str) -> str:
     if len(name) > 32:
         raise errors.validation(f"Target group name '{name}' cannot be longer than '32' characters")
@@ -101,6 +108,8 @@ def _protocol(request: Request) -> str:
             f"1 validation error detected: Value '{protocol}' at 'protocol' failed to satisfy constraint: "
             f"Member must satisfy enum value set: [{', '.join(_ALL_PROTOCOLS)}]"
         )
+    if protocol == "TCP":
+        return protocol
     if protocol not in ("HTTP", "HTTPS"):
         raise not_implemented("CreateTargetGroup", f"target groups with the protocol '{protocol}'")
     version = request.get("ProtocolVersion", "HTTP1")
@@ -111,7 +120,7 @@ def _protocol(request: Request) -> str:
     return protocol
 
 
-def _health_check(operation: str, before: HealthCheck, request: Request) -> HealthCheck:
+def _health_check(group_protocol: str, before: HealthCheck, request: Request) -> HealthCheck:
     if request.get("HealthCheckEnabled") is False:
         raise errors.validation("Health checks must be enabled for target groups with target type 'instance' or 'ip'")
     matcher = request.get("Matcher") or {}
@@ -127,8 +136,9 @@ def _health_check(operation: str, before: HealthCheck, request: Request) -> Heal
         unhealthy_threshold=request.get("UnhealthyThresholdCount", before.unhealthy_threshold),
         matcher=matcher.get("HttpCode") or before.matcher,
     )
-    if check.protocol not in ("HTTP", "HTTPS"):
-        raise errors.validation(f"Health check protocol '{check.protocol}' must be one of 'HTTP, HTTPS'")
+    legal = ("HTTP", "HTTPS", "TCP") if group_protocol == "TCP" else ("HTTP", "HTTPS")
+    if check.protocol not in legal:
+        raise errors.validation(f"Health check protocol '{check.protocol}' must be one of '{', '.join(legal)}'")
     if check.port != "traffic-port" and not (check.port.isdigit() and 1 <= int(check.port) <= 65535):
         raise errors.validation(f"Health check port '{check.port}' must be 'traffic-port' or between 1 and 65535")
     if not check.path.startswith("/") or len(check.path) > 1024 or not check.path.isascii() or " " in check.path:
@@ -176,7 +186,7 @@ def describe_target_groups(call: Call, request: Request) -> Reply:
 
 def modify_target_group(call: Call, request: Request) -> Reply:
     group = _get(call, request["TargetGroupArn"])
-    check = _health_check("ModifyTargetGroup", group.health_check, request)
+    check = _health_check(group.protocol, group.health_check, request)
     changed = msgspec.structs.replace(group, health_check=check)
     call.tx.put(TARGET_GROUPS, changed)
     return {"TargetGroups": [describe(call, changed)]}
@@ -207,7 +217,7 @@ def _get(call: Call, arn: str) -> TargetGroup:
 
 def describe(call: Call, group: TargetGroup) -> dict[str, Any]:
     check = group.health_check
-    return {
+    answer = {
         "TargetGroupArn": group.arn,
         "TargetGroupName": group.name,
         "Protocol": group.protocol,
@@ -220,13 +230,15 @@ def describe(call: Call, group: TargetGroup) -> dict[str, Any]:
         "HealthCheckTimeoutSeconds": check.timeout,
         "HealthyThresholdCount": check.healthy_threshold,
         "UnhealthyThresholdCount": check.unhealthy_threshold,
-        "HealthCheckPath": check.path,
-        "Matcher": {"HttpCode": check.matcher},
         "LoadBalancerArns": [balancer.arn for balancer in load_balancers_of(call.tx, group.arn)],
         "TargetType": group.target_type,
-        "ProtocolVersion": group.protocol_version,
         "IpAddressType": group.ip_address_type,
     }
+    if check.protocol != "TCP":
+        answer |= {"HealthCheckPath": check.path, "Matcher": {"HttpCode": check.matcher}}
+    if group.protocol != "TCP":
+        answer["ProtocolVersion"] = group.protocol_version
+    return answer
 
 
 OPERATIONS: tuple[Operation, ...] = (

@@ -31,13 +31,25 @@ def start(home: Home, *, port: int, speed: float) -> int:
     if found is not None:
         return found[1]
     existed = home.path.exists()
+    world = World(home.path)
+    alive = world.alive()
     try:
-        World(home.path).start()
-    except WorldError as error:
+        world.start()
+        home.ensure()
+        _start_control(home, port, speed)
+    except (WorldError, CliError) as error:
+        if not alive:
+            world.down()
         if not existed:
             shutil.rmtree(home.path, ignore_errors=True)
+        if isinstance(error, CliError):
+            raise
         raise CliError(f"this machine cannot run real networks: {error}", code=Exit.CANNOT_ENFORCE) from error
-    home.ensure()
+    return require_port(home)
+
+
+def _start_control(home: Home, port: int, speed: float) -> None:
+    """Start control, detached, and wait until its agent has everything in force. Raises CliError when it ends."""
     command = [sys.executable, "-m", "ecsnet.daemon", "--home", str(home.path), "--port", str(port)]
     command += ["--speed", str(speed)]
     with home.control_log.open("ab") as log:
@@ -51,14 +63,12 @@ def start(home: Home, *, port: int, speed: float) -> int:
             with home.control_log.open("rb") as log_file:
                 log_file.seek(mark)
                 last = log_file.read().decode(errors="replace").strip().splitlines()
-            raise CliError(
-                f"ecsnet did not start: {last[-1] if last else f'exit code {process.returncode}'}",
-                hint=f"The whole log: {home.control_log}",
-            )
+            raise CliError(f"ecsnet did not start: {last[-1] if last else f'exit code {process.returncode}'}")
         if running(home) is not None and fetch("GET", "/_ecsnet/status")["ready"]:
-            return require_port(home)
+            return
         time.sleep(0.02)
-    raise CliError(f"ecsnet did not become ready in {START_TIMEOUT:.0f} s.", hint=f"See {home.control_log}")
+    process.kill()
+    raise CliError(f"ecsnet did not become ready in {START_TIMEOUT:.0f} s.", hint="Try again: ecsnet up")
 
 
 def up(

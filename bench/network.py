@@ -14,7 +14,7 @@ import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -318,6 +318,35 @@ def connections(
     return {"per_second": round(rate), "p50_us": round(median, 1), "p99_us": round(p99, 1)}
 
 
+_BARE = ("barea", "bareb", "barec", "bared", "barer")
+
+
+def _bare_links() -> Iterator[list[str]]:
+    """Two namespaces joined by one veth pair, and two joined by a router that only forwards: no filter, no tracking."""
+
+    def link(left: str, left_end: str, right: str, right_end: str) -> list[str]:
+        ends = ["netns", left, "type", "veth", "peer", "name", right_end, "mtu", "9001", "netns", right]
+        return ["ip", "link", "add", left_end, "mtu", "9001", *ends]
+
+    yield from (["ip", "netns", "add", name] for name in _BARE)
+    yield link("barea", "eth0", "bareb", "eth0")
+    yield link("barec", "eth0", "barer", "left0")
+    yield link("bared", "eth0", "barer", "right0")
+    for name, device, address in (
+        ("barea", "eth0", "192.0.2.1/30"),
+        ("bareb", "eth0", "192.0.2.2/30"),
+        ("barec", "eth0", "192.0.2.66/26"),
+        ("barer", "left0", "192.0.2.65/26"),
+        ("bared", "eth0", "192.0.2.130/26"),
+        ("barer", "right0", "192.0.2.129/26"),
+    ):
+        yield ["ip", "-n", name, "addr", "add", address, "dev", device]
+        yield ["ip", "-n", name, "link", "set", device, "up"]
+    yield ["ip", "-n", "barec", "route", "add", "default", "via", "192.0.2.65"]
+    yield ["ip", "-n", "bared", "route", "add", "default", "via", "192.0.2.129"]
+    yield ["nsenter", "--net=/run/netns/barer", "--", "sysctl", "-qw", "net.ipv4.ip_forward=1"]
+
+
 def data_path(network: Network, arns: list[str]) -> dict[str, Any]:
     """Task to task across subnets beside a bare veth pair: alternating rounds, and the ratio of the medians."""
     instance = network.instance
@@ -327,37 +356,12 @@ def data_path(network: Network, arns: list[str]) -> dict[str, Any]:
 
     first, second = arns[0], arns[-1]
     address = network.address(second)
-    for command in (
-        ["ip", "netns", "add", "barea"],
-        ["ip", "netns", "add", "bareb"],
-        [
-            "ip",
-            "link",
-            "add",
-            "eth0",
-            "mtu",
-            "9001",
-            "netns",
-            "barea",
-            "type",
-            "veth",
-            "peer",
-            "name",
-            "eth0",
-            "mtu",
-            "9001",
-            "netns",
-            "bareb",
-        ],
-        ["ip", "-n", "barea", "addr", "add", "192.0.2.1/24", "dev", "eth0"],
-        ["ip", "-n", "bareb", "addr", "add", "192.0.2.2/24", "dev", "eth0"],
-        ["ip", "-n", "barea", "link", "set", "eth0", "up"],
-        ["ip", "-n", "bareb", "link", "set", "eth0", "up"],
-    ):
+    for command in _bare_links():
         subprocess.run(in_world(instance, command), check=True)
     places = {
         "ecsnet": (inside(namespace(second)), inside(namespace(first)), address),
         "bare veth": (inside("bareb"), inside("barea"), "192.0.2.2"),
+        "bare router": (inside("bared"), inside("barec"), "192.0.2.130"),
     }
     gbits: dict[str, list[float]] = {name: [] for name in places}
     rates: dict[str, list[dict[str, float]]] = {name: [] for name in places}
@@ -365,7 +369,7 @@ def data_path(network: Network, arns: list[str]) -> dict[str, Any]:
         for name, (server, client, target) in places.items():
             gbits[name].append(throughput(server, client, target))
             rates[name].append(connections(server, client, target))
-    for name in ("barea", "bareb"):
+    for name in _BARE:
         subprocess.run(in_world(instance, ["ip", "netns", "del", name]), check=True)
     best = {name: statistics.median(values) for name, values in gbits.items()}
     rate = {name: statistics.median(item["per_second"] for item in values) for name, values in rates.items()}
@@ -374,6 +378,7 @@ def data_path(network: Network, arns: list[str]) -> dict[str, Any]:
         "connections": rates,
         "throughput_ratio": round(best["ecsnet"] / best["bare veth"], 3),
         "connection_ratio": round(rate["ecsnet"] / rate["bare veth"], 3),
+        "connection_ratio_to_bare_router": round(rate["ecsnet"] / rate["bare router"], 3),
     }
 
 

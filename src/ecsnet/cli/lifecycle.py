@@ -36,6 +36,7 @@ def start(home: Home, *, port: int, speed: float) -> int:
     try:
         world.start()
         home.ensure()
+        world.start_agent()  # beside control, which takes as long to start; a second agent sees the first's lock
         _start_control(home, port, speed)
     except (WorldError, CliError) as error:
         if not alive:

@@ -51,7 +51,7 @@ SAMPLE = {
     ),
     "s3": (  # not operations that return an object: botocore changes the type of their Expires after loading the model
         "rest-xml",
-        ("PutBucketVersioning", "ListObjectsV2", "PutBucketAcl", "PutBucketTagging", "UploadPart"),
+        ("PutBucketVersioning", "ListObjectsV2", "PutBucketAcl", "PutBucketTagging", "PutObjectTagging"),
     ),
     "lambda": ("rest-json", ("CreateFunction", "ListFunctions", "Invoke", "GetFunction", "TagResource")),
     "appmesh": ("rest-json", ("CreateVirtualNode", "ListMeshes")),

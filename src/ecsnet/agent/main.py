@@ -34,6 +34,10 @@ READ_BACK = 60.0
 """Seconds between two patrols, which look at everything once."""
 
 
+NOTES = ("cpu and memory limits of containers are not enforced",)
+"""What `ecsnet status` says that is not enforced: containers run without control groups of their own."""
+
+
 class Agent:
     """Everything of one agent. `run` is the converge thread and returns after `stop`."""
 
@@ -73,7 +77,10 @@ class Agent:
         self._early: list[ToControl] = []
         self._server: Server | None = None
         self._server = Server(
-            state / "agent.sock", hello=Hello(pid=os.getpid(), rootless=rootless), plan=self._plan, asks=asks
+            state / "agent.sock",
+            hello=Hello(pid=os.getpid(), rootless=rootless, notes=NOTES),
+            plan=self._plan,
+            asks=asks,
         )
         for message in self._early:
             self._server.emit(message)

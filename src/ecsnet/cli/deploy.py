@@ -16,9 +16,11 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from ecsnet.agent.runtimes.podman_store import write_aliases
 from ecsnet.cli.client import aws
 from ecsnet.cli.errors import CliError, Exit
 from ecsnet.cli.show import console
+from ecsnet.home import default_home
 
 POLL = 0.05
 _BOOTSTRAP = re.compile(r"/cdk-bootstrap/[a-z0-9]{1,10}/version")
@@ -29,11 +31,17 @@ def deploy(
     template: Annotated[Path, typer.Argument(help="CloudFormation template (YAML or JSON).")],
     stack_name: Annotated[str | None, typer.Option("--stack-name", help="Default: the file's name.")] = None,
     param: Annotated[list[str] | None, typer.Option("--param", "-p", metavar="KEY=VALUE")] = None,
+    images: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=PRESENT", help="Run the present image PRESENT where a task definition says NAME."),
+    ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only the outcome.")] = False,
 ) -> None:
     """Deploy a CloudFormation template: create the stack, or update it when it exists."""
     name = stack_name or stack_name_of(template)
-    outputs = deploy_stack(template, name, _parameters(param or []), quiet=quiet)
+    if images:
+        write_aliases(default_home().path / "podman", _pairs("--images", images))
+    outputs = deploy_stack(template, name, _pairs("--param", param or []), quiet=quiet)
     for key, value in outputs.items():
         console().print(f"  {key} = {value}", soft_wrap=True)
 
@@ -45,12 +53,12 @@ def stack_name_of(template: Path) -> str:
     return name if name[:1].isalpha() else f"stack-{name}"
 
 
-def _parameters(given: list[str]) -> dict[str, str]:
+def _pairs(option: str, given: list[str]) -> dict[str, str]:
     result = {}
     for item in given:
         key, equals, value = item.partition("=")
         if not equals or not key:
-            raise CliError(f"--param {item!r} is not KEY=VALUE.", code=Exit.USAGE)
+            raise CliError(f"{option} {item!r} is not KEY=VALUE.", code=Exit.USAGE)
         result[key] = value
     return result
 

@@ -1,4 +1,4 @@
-"""Load balancer targets of a service's tasks: registered while ACTIVATING, drained while DEACTIVATING."""
+"""Load balancer targets of a service's tasks: registered when RUNNING, drained while DEACTIVATING."""
 
 from __future__ import annotations
 

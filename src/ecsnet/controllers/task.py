@@ -92,7 +92,7 @@ def _pending(call: Call, task: Task) -> Task | None:
     begun = containers.first_seen(call, task)
     if begun is None:
         return None
-    return targets.register(call, _to(task, TaskStatus.ACTIVATING, pull_started=begun))
+    return _to(task, TaskStatus.ACTIVATING, pull_started=begun)
 
 
 def _activating(call: Call, task: Task) -> Task | None:
@@ -106,7 +106,8 @@ def _activating(call: Call, task: Task) -> Task | None:
         return None
     ecs_ops.count_successful_start(call, task)
     now = call.now
-    return _to(task, TaskStatus.RUNNING, pull_stopped=task.pull_stopped or now, started=now)
+    # Registered only when its processes run: a probe of a port that nobody has opened yet would count as a failure.
+    return targets.register(call, _to(task, TaskStatus.RUNNING, pull_stopped=task.pull_stopped or now, started=now))
 
 
 def _running(call: Call, task: Task) -> Task | None:

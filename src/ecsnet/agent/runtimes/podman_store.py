@@ -58,7 +58,11 @@ class Store:
         return bool(_index(self.directory / "storage" / "overlay-containers" / "containers.json"))
 
     def image(self, reference: str) -> str | None:
-        """The id of the image that a task definition's `image` means, if it is present."""
+        """The id of the image that a task definition's `image` means, if it is present.
+
+        `aliases.json` (`ecsnet deploy --images`) may name a present image for one that is not.
+        """
+        reference = read_aliases(self.directory).get(reference, reference)
         for directory in (self.directory / "storage", *self.additional):
             for entry in _index(directory / "overlay-images" / "images.json"):
                 if _matches(entry, reference):
@@ -81,6 +85,23 @@ def users_store() -> tuple[Path, ...]:
     else:
         places = [Path.home() / ".local/share/containers/storage", Path("/var/lib/containers/storage")]
     return tuple(place for place in places if os.access(place / "overlay-images" / "images.json", os.R_OK))
+
+
+def read_aliases(directory: Path) -> dict[str, str]:
+    """Which present image stands for which: image reference of task definitions → reference of a present image."""
+    try:
+        found: dict[str, str] = json.loads((directory / "aliases.json").read_text())
+    except FileNotFoundError:
+        return {}
+    return found
+
+
+def write_aliases(directory: Path, aliases: Mapping[str, str]) -> None:
+    """Add to the aliases, in one step. Raises OSError."""
+    directory.mkdir(parents=True, exist_ok=True)
+    draft = directory / "aliases.json.new"
+    draft.write_text(json.dumps({**read_aliases(directory), **aliases}))
+    draft.replace(directory / "aliases.json")
 
 
 def _index(path: Path) -> list[dict[str, object]]:

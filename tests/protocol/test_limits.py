@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import asyncio
 import http.client
 import socket
@@ -112,9 +113,13 @@ def test_an_absurd_length_is_refused_at_once(gateway: Gateway) -> None:
 )
 def test_what_is_not_http(gateway: Gateway, raw: bytes) -> None:
     with socket.create_connection(("127.0.0.1", gateway.port), timeout=20) as sock:
-        sock.sendall(raw)
-        sock.shutdown(socket.SHUT_WR)
-        reply = sock.recv(4096)
+        reply = b""
+        # The server may refuse at the first bytes and close while the rest is still being sent.
+        with contextlib.suppress(OSError):
+            sock.sendall(raw)
+            sock.shutdown(socket.SHUT_WR)
+        with contextlib.suppress(ConnectionError):
+            reply = sock.recv(4096)
     assert reply == b"" or reply.startswith(b"HTTP/1.1 4")
     assert ask(gateway, "POST", "/_ecsnet/reset")[0] == 200, "the next client is served"
 

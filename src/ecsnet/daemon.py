@@ -137,6 +137,7 @@ async def serve(home: Home, listener: socket.socket, speed: float) -> None:
         match message:
             case Hello():
                 greeting[:] = [message]
+                observations.connected()
             case Applied():
                 feed.acknowledge(message)
                 observations.applied(message, feed.failures)

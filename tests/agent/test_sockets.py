@@ -176,6 +176,27 @@ def test_observations_are_kept_for_a_control_that_is_away(net: TestWorld) -> Non
     server.close()
 
 
+def test_a_new_control_is_told_again_what_is_still_held(net: TestWorld) -> None:
+    """A control that was killed may not have stored what it was sent last."""
+    from ecsnet.agent.server import Server
+
+    held = ContainerSeen(key="workload:t/c", state="running", runtime="stand-in", runtime_id="1", at=2.0)
+    path = net.state / "held.sock"
+    hello = Hello(pid=1, rootless=False)
+    server = Server(path, hello=hello, plan=lambda _message: None, asks={}, told=lambda: [held])
+
+    async def body() -> None:
+        for _ in range(2):
+            received: asyncio.Queue[ToControl] = asyncio.Queue()
+            link = await AgentLink.connect(path, received.put_nowait)
+            told = [await asyncio.wait_for(received.get(), 5) for _ in range(2)]
+            assert told == [hello, held]
+            link.close()
+
+    run(body())
+    server.close()
+
+
 # ── dial ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 

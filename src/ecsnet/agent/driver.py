@@ -103,6 +103,8 @@ class Part:
 
     driver: Driver
     asks: Mapping[str, AskHandler]
+    told: Callable[[], Sequence[ToControl]] = tuple
+    """What it has told control and still holds; told again to a control that connects anew (any thread)."""
 
 
 PartFactory = Callable[[AgentContext], Part]

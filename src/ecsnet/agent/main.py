@@ -81,6 +81,7 @@ class Agent:
             hello=Hello(pid=os.getpid(), rootless=rootless, notes=NOTES),
             plan=self._plan,
             asks=asks,
+            told=lambda: [message for part in parts for message in part.told()],
         )
         for message in self._early:
             self._server.emit(message)

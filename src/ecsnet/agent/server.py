@@ -1,7 +1,8 @@
 """The agent's socket: control connects, sends plans and asks; observations and answers go back.
 
 One connection counts at a time (a new one replaces the old: control restarted). When control goes away everything
-stays as it is. Observations made meanwhile are kept, the newest per subject, and sent after the next `Hello`.
+stays as it is. After the next `Hello` everything that is still held is told again, because a control that was killed
+may not have stored what it was sent last; then what was seen meanwhile, the newest per subject.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import json
 import queue
 import socket
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 import msgspec
@@ -29,11 +30,19 @@ class Server:
     """Accepts control on `path`. `plan` gets every Sync and Delta, on the connection's thread, in order."""
 
     def __init__(
-        self, path: Path, *, hello: Hello, plan: Callable[[Sync | Delta], None], asks: Mapping[str, AskHandler]
+        self,
+        path: Path,
+        *,
+        hello: Hello,
+        plan: Callable[[Sync | Delta], None],
+        asks: Mapping[str, AskHandler],
+        told: Callable[[], Iterable[ToControl]] = tuple,
     ) -> None:
+        """`told` gives what was told before and still holds; it must not wait for anything that emits."""
         self._hello = hello
         self._plan = plan
         self._asks = asks
+        self._told = told
         self._lock = threading.Lock()
         self._kept: dict[tuple[object, ...], ToControl] = {}
         self._peer: _Peer | None = None
@@ -63,7 +72,7 @@ class Server:
                     self._peer.close()
                 self._peer = peer
                 peer.send(self._hello)
-                for message in self._kept.values():
+                for message in (*self._told(), *self._kept.values()):
                     peer.send(message)
                 self._kept.clear()
             threading.Thread(target=self._read, args=(peer,), name="agent-read", daemon=True).start()

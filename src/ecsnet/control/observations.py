@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 
 from ecsnet.controllers import target_health
+from ecsnet.controllers.absent import forget_absent
 from ecsnet.hostplan.kernel import HostObject
 from ecsnet.hostplan.messages import Applied, ContainerSeen, TargetSeen
 from ecsnet.model.ec2 import ObservedInterface
@@ -37,6 +38,12 @@ class Observations:
         self._published_by = published_by
         self._awaited: dict[tuple[str, str], dict[str, int]] = {}
         self._by_key: dict[str, tuple[str, str]] = {}
+        self._told: set[str] | None = None
+        """Keys of the containers that a newly connected agent has told of; None once it has told all."""
+
+    def connected(self) -> None:
+        """An agent has said hello: until its first `Applied` it tells all that it holds."""
+        self._told = set()
 
     def planned(self, revision: int, put: tuple[HostObject, ...], remove: tuple[str, ...]) -> None:
         """The plan changed: await the published keys among the new objects."""
@@ -54,6 +61,10 @@ class Observations:
 
     def applied(self, message: Applied, failures: Mapping[str, str]) -> None:
         """Everything up to a revision was attempted: owners whose keys are all in force are seen."""
+        if self._told is not None:
+            told, self._told = self._told, None
+            with self._open("", "") as call:
+                forget_absent(call, told)
         complete = [
             owner
             for owner, keys in self._awaited.items()
@@ -73,7 +84,10 @@ class Observations:
 
     def container(self, message: ContainerSeen) -> None:
         """A container's process was seen. Messages about tasks that are gone are dropped."""
-        task, _, container = message.key.removeprefix("workload:").rpartition("/")
+        key = message.key.removeprefix("workload:")
+        if self._told is not None:
+            self._told.add(key)
+        task, _, container = key.rpartition("/")
         with self._open("", "") as call:
             if call.tx.get(TASKS, task) is None:
                 return

@@ -21,6 +21,7 @@ from ecsnet.agent.drivers.envoy_process import EnvoyError, Proxy
 from ecsnet.agent.drivers.envoy_tls import Authority
 from ecsnet.hostplan.balancer import EnvoyResource, ResourceKind, ServerCertificate, certificate_key, envoy_key
 from ecsnet.hostplan.kernel import HostObject
+from ecsnet.hostplan.messages import TargetSeen
 
 _SUBSCRIPTION: Mapping[ResourceKind, str] = {
     "cluster": "cluster_manager.cds",
@@ -89,6 +90,11 @@ class EnvoyDriver:
         """Target group (ARN) by cluster."""
         self._memberships: dict[str, tuple[bytes, bytes, Membership]] = {}
         self._watch: HealthWatch | None = None
+
+    def told(self) -> list[TargetSeen]:
+        """The newest report about every target (any thread)."""
+        watch = self._watch
+        return watch.told() if watch is not None else []
 
     # ── looking ──────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -321,4 +327,5 @@ class EnvoyDriver:
 
 
 def envoy(context: AgentContext) -> Part:
-    return Part(driver=EnvoyDriver(context), asks={})
+    driver = EnvoyDriver(context)
+    return Part(driver=driver, asks={}, told=driver.told)

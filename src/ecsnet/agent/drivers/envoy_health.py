@@ -194,6 +194,10 @@ class States:
                 self._reported[target] = state
                 yield (*target, state)
 
+    def told(self) -> list[tuple[str, str, int, View]]:
+        """What was reported last of every target."""
+        return [(*target, state) for target, state in self._reported.items()]
+
 
 class HealthWatch:
     """The thread that follows the log while Envoy runs."""
@@ -250,19 +254,14 @@ class HealthWatch:
                 with contextlib.suppress(EnvoyError):
                     self._proxy.probe_again(due)
 
+    def told(self) -> list[TargetSeen]:
+        """The newest report about every target (any thread)."""
+        with self._lock:
+            return [_message(item, self._now()) for item in self._states.told()]
+
     def _tell(self, news: Iterable[tuple[str, str, int, View]], now: float) -> None:
-        for group, address, port, state in news:
-            self._emit(
-                TargetSeen(
-                    group=group,
-                    address=address,
-                    port=port,
-                    healthy=state.healthy,
-                    reason=state.reason,
-                    description=state.description,
-                    at=now,
-                )
-            )
+        for item in news:
+            self._emit(_message(item, now))
 
     def _clusters(self) -> Mapping[str, Any]:
         try:
@@ -289,3 +288,16 @@ class HealthWatch:
             return []
         *whole, self._rest = (self._rest + data).split(b"\n")
         return [json.loads(line) for line in whole if line.startswith(b"{")]
+
+
+def _message(item: tuple[str, str, int, View], now: float) -> TargetSeen:
+    group, address, port, state = item
+    return TargetSeen(
+        group=group,
+        address=address,
+        port=port,
+        healthy=state.healthy,
+        reason=state.reason,
+        description=state.description,
+        at=now,
+    )

@@ -102,6 +102,10 @@ class WorkloadDriver:
         # In the container's own order, so that a very short life is not told backwards.
         self._enqueue(found.key, lambda: self._report(found, name))
 
+    def told(self) -> list[ContainerSeen]:
+        """The newest report about every container that is here (any thread)."""
+        return list(self._seen.values())
+
     def runtime_of(self, key: str) -> RuntimeName | None:
         """The runtime that holds a container; None while it is not known."""
         return self._where.get(key)

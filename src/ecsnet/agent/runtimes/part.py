@@ -60,7 +60,8 @@ def workloads(context: AgentContext) -> Part:
         now=context.now,
         tail=LogTail(logs, context.emit, context.now),
     )
-    return Part(driver=driver, asks={"standin.health": _health(standin), "standin.exit": _exit(standin)})
+    asks = {"standin.health": _health(standin), "standin.exit": _exit(standin)}
+    return Part(driver=driver, asks=asks, told=driver.told)
 
 
 def _health(standin: StandInRuntime) -> AskHandler:

@@ -193,7 +193,7 @@ TASK_TRANSITIONS: Mapping[TaskStatus, Mapping[TaskStatus, str]] = {
         TaskStatus.STOPPING: "stop asked for, or a container failed to start",
     },
     TaskStatus.ACTIVATING: {
-        TaskStatus.RUNNING: "every container that may run was observed running, targets are registered",
+        TaskStatus.RUNNING: "every container has run and the essential ones were observed running",
         TaskStatus.DEACTIVATING: "stop asked for, or a container failed to start",
     },
     TaskStatus.RUNNING: {
@@ -264,7 +264,7 @@ class Task(Record, frozen=True, kw_only=True, gc=False):
     private_dns_name: str | None = None
     az: str | None = None
     registrations: tuple[Registration, ...] = ()
-    """Targets registered while ACTIVATING; what is deregistered while DEACTIVATING."""
+    """Targets registered when it became RUNNING; what is deregistered while DEACTIVATING."""
     overrides: str = "{}"
     """JSON text of the TaskOverride as DescribeTasks answers it."""
     started_by: str | None = None

@@ -17,6 +17,10 @@ from ecsnet.store.store import Commit
 Planned = Callable[[int, tuple[HostObject, ...], tuple[str, ...]], None]
 """Told of every change of the plan: revision, objects made or replaced, keys removed."""
 
+NOTHING = -1
+"""Below every revision: the agent has not said yet what it holds. An empty store has revision 0 and yet a plan, the
+internet, so that 0 would say that it is in force before the agent began."""
+
 
 class PlanFeed:
     """Keeps the host plan equal to the store and remembers how far the agent has come.
@@ -38,7 +42,7 @@ class PlanFeed:
         """The newest store revision that was compiled."""
         self.planned = 0
         """The newest revision that changed the plan."""
-        self.applied = 0
+        self.applied = NOTHING
         """The newest revision that the agent has attempted whole."""
         self.failures: dict[str, str] = {}
         """Host object keys that are not in force, with the agent's sentence."""
@@ -63,7 +67,7 @@ class PlanFeed:
 
     def sync(self) -> Sync:
         """The whole plan, for an agent that has just connected."""
-        self.applied = 0
+        self.applied = NOTHING
         return Sync(
             revision=self.revision, speed=self._speed, objects=cast("tuple[HostObjectUnion, ...]", self._planner.all())
         )

@@ -42,6 +42,10 @@ def chain_key(netns: str, table: str, name: str) -> str:
     return f"nft-chain:{netns}/{table}/{name}"
 
 
+def element_key(netns: str, table: str, set_name: str, element: str) -> str:
+    return f"nft-element:{netns}/{table}/{set_name}/{element}"
+
+
 class Namespace(HostObject, frozen=True, kw_only=True, gc=False, tag=True):
     """A network namespace with `lo` up. `name` is generated (prefix and hex, at most 15 bytes)."""
 
@@ -265,7 +269,7 @@ class NftElement(HostObject, frozen=True, kw_only=True, gc=False, tag=True):
 
     @property
     def key(self) -> str:
-        return f"nft-element:{self.netns}/{self.table}/{self.set}/{self.element}"
+        return element_key(self.netns, self.table, self.set, self.element)
 
     @property
     def needs(self) -> tuple[str, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ipaddress import IPv4Address, IPv4Network, IPv6Address
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import Literal
 
 from ecsnet.model.base import IpNetwork, Record, Tags
@@ -47,6 +47,11 @@ class Subnet(Record, frozen=True, kw_only=True, gc=False):
     """A small number (1 to 65,535), unique among the subnets and route tables of the VPC and never reused."""
     map_public_ip_on_launch: bool = False
     assign_ipv6_on_creation: bool = False
+    dns64: bool = False
+    hostname_type: Literal["ip-name", "resource-name"] = "ip-name"
+    resource_name_a: bool = False
+    resource_name_aaaa: bool = False
+    """EnableResourceNameDnsARecordOnLaunch and …AAAARecord…."""
     default_for_az: bool = False
     tags: Tags = ()
 
@@ -57,6 +62,151 @@ class InternetGateway(Record, frozen=True, kw_only=True, gc=False):
     region: str
     vpc: str | None = None
     tags: Tags = ()
+
+
+class EgressOnlyInternetGateway(Record, frozen=True, kw_only=True, gc=False):
+    id: str
+    account: str
+    region: str
+    vpc: str
+    tags: Tags = ()
+
+
+PeeringStatus = Literal[
+    "initiating-request",
+    "pending-acceptance",
+    "provisioning",
+    "active",
+    "failed",
+    "rejected",
+    "expired",
+    "deleting",
+    "deleted",
+]
+
+
+class PeeringSide(Record, frozen=True, kw_only=True, gc=False):
+    """One VPC of a peering connection, which may be of another account or region."""
+
+    account: str
+    region: str
+    vpc: str
+    remote_dns: bool = False
+    """AllowDnsResolutionFromRemoteVpc: the other side's hosts see private addresses behind public host names."""
+    tags: Tags = ()
+    """Each side has its own tags."""
+
+
+class VpcPeeringConnection(Record, frozen=True, kw_only=True, gc=False):
+    id: str
+    requester: PeeringSide
+    accepter: PeeringSide
+    status: PeeringStatus
+    message: str
+    created: float
+    expires: float | None = None
+    ended: float | None = None
+    """When it failed, was rejected or deleted, or expired; it stays visible for a while after that."""
+
+
+class PrefixListEntry(Record, frozen=True, kw_only=True, gc=False):
+    cidr: IpNetwork
+    description: str | None = None
+
+
+class PrefixList(Record, frozen=True, kw_only=True, gc=False):
+    """A customer-managed prefix list. AWS's own lists are not stored (`services/ec2/prefix_lists.py`)."""
+
+    id: str
+    account: str
+    region: str
+    name: str
+    family: Literal[4, 6]
+    max_entries: int
+    version: int = 1
+    entries: tuple[PrefixListEntry, ...] = ()
+    """Sorted by CIDR."""
+    history: tuple[tuple[int, tuple[PrefixListEntry, ...]], ...] = ()
+    """((earlier version, its entries), …), the newest last."""
+    state: str = "create-complete"
+    tags: Tags = ()
+
+
+class FlowLog(Record, frozen=True, kw_only=True, gc=False):
+    id: str
+    account: str
+    region: str
+    resource_kind: Literal["VPC", "Subnet", "NetworkInterface"]
+    resource: str
+    traffic: Literal["ACCEPT", "REJECT", "ALL"]
+    destination_type: Literal["cloud-watch-logs", "s3", "local-file"]
+    """`local-file` is ecsnet's own: lines are appended to a file of its state directory."""
+    log_group: str | None = None
+    destination: str | None = None
+    """ARN of the bucket (and folder) or log group."""
+    role: str | None = None
+    format: str
+    """`${version} ${account-id} …`."""
+    interval: Literal[60, 600] = 600
+    """Longest aggregation interval in seconds."""
+    created: float
+    tags: Tags = ()
+
+
+class CidrReservation(Record, frozen=True, kw_only=True, gc=False):
+    """A part of a subnet that is kept for prefixes, or for addresses that are asked for by name."""
+
+    id: str
+    account: str
+    region: str
+    subnet: str
+    cidr: IpNetwork
+    kind: Literal["prefix", "explicit"]
+    description: str | None = None
+    tags: Tags = ()
+
+
+InstanceState = Literal["pending", "running", "shutting-down", "terminated", "stopping", "stopped"]
+
+
+class Instance(Record, frozen=True, kw_only=True, gc=False):
+    """An EC2 instance: a network stack that holds interfaces. Which ones is read from their attachments."""
+
+    id: str
+    account: str
+    region: str
+    az: str
+    vpc: str
+    subnet: str
+    """Of its primary interface."""
+    image: str
+    type: str
+    state: InstanceState
+    reason: str | None = None
+    """State transition reason, as AWS words it."""
+    reservation: str
+    launch_index: int = 0
+    launched: float
+    ended: float | None = None
+    key_name: str | None = None
+    user_data: str | None = None
+    """Base64, as it was given."""
+    profile: str | None = None
+    """ARN of the instance profile."""
+    client_token: str | None = None
+    http_tokens: Literal["optional", "required"] = "optional"
+    http_hop_limit: int = 1
+    http_endpoint: bool = True
+    shutdown_behavior: Literal["stop", "terminate"] = "stop"
+    termination_protection: bool = False
+    tags: Tags = ()
+
+
+class ObservedInstance(Record, frozen=True, kw_only=True, gc=False):
+    """What the agent saw: the instance's network stack exists."""
+
+    instance: str
+    revision: int
 
 
 class RouteTarget(Record, frozen=True, kw_only=True, gc=False):
@@ -96,6 +246,15 @@ class RouteTableAssociation(Record, frozen=True, kw_only=True, gc=False):
     main: bool = False
 
 
+class NatAddress(Record, frozen=True, kw_only=True, gc=False):
+    """A secondary address of a NAT gateway."""
+
+    private_ip: IPv4Address
+    allocation: str | None = None
+    public_ip: IPv4Address | None = None
+    association: str | None = None
+
+
 class NatGateway(Record, frozen=True, kw_only=True, gc=False):
     id: str
     account: str
@@ -111,6 +270,7 @@ class NatGateway(Record, frozen=True, kw_only=True, gc=False):
     """Allocation id of its Elastic IP (public gateways)."""
     public_ip: IPv4Address | None = None
     association: str | None = None
+    secondary: tuple[NatAddress, ...] = ()
     created: float
     deleted: float | None = None
     failure_code: str | None = None
@@ -237,6 +397,12 @@ class NetworkInterface(Record, frozen=True, kw_only=True, gc=False):
     private_ip: IPv4Address
     secondary_ips: tuple[IPv4Address, ...] = ()
     ipv6_ips: tuple[IPv6Address, ...] = ()
+    ipv4_prefixes: tuple[IPv4Network, ...] = ()
+    """Delegated /28 blocks; every address of them belongs to the interface."""
+    ipv6_prefixes: tuple[IPv6Network, ...] = ()
+    """Delegated /80 blocks."""
+    primary_ipv6: bool = False
+    """The first IPv6 address is kept for the interface's life."""
     mac: str
     groups: tuple[str, ...]
     """Security groups; empty only for NAT gateways."""

@@ -13,6 +13,13 @@ ROUTE_TABLES = Table(name="route_table", record=ec2.RouteTable, key=lambda r: r.
 ROUTE_TABLE_ASSOCIATIONS = Table(name="route_table_association", record=ec2.RouteTableAssociation, key=lambda r: r.id)
 NAT_GATEWAYS = Table(name="nat_gateway", record=ec2.NatGateway, key=lambda r: r.id)
 VPC_ENDPOINTS = Table(name="vpc_endpoint", record=ec2.VpcEndpoint, key=lambda r: r.id)
+EGRESS_ONLY_GATEWAYS = Table(name="egress_only_gateway", record=ec2.EgressOnlyInternetGateway, key=lambda r: r.id)
+PEERINGS = Table(name="vpc_peering", record=ec2.VpcPeeringConnection, key=lambda r: r.id)
+PREFIX_LISTS = Table(name="prefix_list", record=ec2.PrefixList, key=lambda r: r.id)
+FLOW_LOGS = Table(name="flow_log", record=ec2.FlowLog, key=lambda r: r.id)
+CIDR_RESERVATIONS = Table(name="cidr_reservation", record=ec2.CidrReservation, key=lambda r: r.id)
+INSTANCES = Table(name="instance", record=ec2.Instance, key=lambda r: r.id)
+OBSERVED_INSTANCES = Table(name="observed_instance", record=ec2.ObservedInstance, key=lambda r: r.instance)
 ELASTIC_IPS = Table(name="elastic_ip", record=ec2.ElasticIp, key=lambda r: r.allocation)
 GROUPS = Table(name="security_group", record=ec2.SecurityGroup, key=lambda r: r.id)
 GROUP_RULES = Table(name="security_group_rule", record=ec2.SecurityGroupRule, key=lambda r: r.id)
@@ -109,10 +116,20 @@ ASSOCIATIONS_BY_SUBNET = Index(
     table=ROUTE_TABLE_ASSOCIATIONS,
     values=lambda r: (r.subnet,) if r.subnet else (),
 )
+ASSOCIATIONS_BY_GATEWAY = Index(
+    name="association_by_gateway",
+    table=ROUTE_TABLE_ASSOCIATIONS,
+    values=lambda r: (r.gateway,) if r.gateway else (),
+)
 MAIN_ASSOCIATION_BY_VPC = Index(
     name="main_association_by_vpc",
     table=ROUTE_TABLE_ASSOCIATIONS,
     values=lambda r: (r.vpc,) if r.main else (),
+)
+ROUTE_TABLES_BY_PREFIX_LIST = Index(
+    name="route_table_by_prefix_list",
+    table=ROUTE_TABLES,
+    values=lambda r: {route.prefix_list for route in r.routes if route.prefix_list},
 )
 NAT_GATEWAYS_BY_SCOPE = Index(
     name="nat_gateway_by_scope", table=NAT_GATEWAYS, values=lambda r: (scope(r.account, r.region),)
@@ -122,6 +139,32 @@ VPC_ENDPOINTS_BY_SCOPE = Index(
     name="vpc_endpoint_by_scope", table=VPC_ENDPOINTS, values=lambda r: (scope(r.account, r.region),)
 )
 VPC_ENDPOINTS_BY_VPC = Index(name="vpc_endpoint_by_vpc", table=VPC_ENDPOINTS, values=lambda r: (r.vpc,))
+EGRESS_ONLY_GATEWAYS_BY_SCOPE = Index(
+    name="egress_only_gateway_by_scope", table=EGRESS_ONLY_GATEWAYS, values=lambda r: (scope(r.account, r.region),)
+)
+EGRESS_ONLY_GATEWAYS_BY_VPC = Index(
+    name="egress_only_gateway_by_vpc", table=EGRESS_ONLY_GATEWAYS, values=lambda r: (r.vpc,)
+)
+PEERINGS_BY_SCOPE = Index(
+    name="vpc_peering_by_scope",
+    table=PEERINGS,
+    values=lambda r: {scope(side.account, side.region) for side in (r.requester, r.accepter)},
+)
+PEERINGS_BY_VPC = Index(name="vpc_peering_by_vpc", table=PEERINGS, values=lambda r: {r.requester.vpc, r.accepter.vpc})
+PREFIX_LISTS_BY_SCOPE = Index(
+    name="prefix_list_by_scope", table=PREFIX_LISTS, values=lambda r: (scope(r.account, r.region),)
+)
+FLOW_LOGS_BY_SCOPE = Index(name="flow_log_by_scope", table=FLOW_LOGS, values=lambda r: (scope(r.account, r.region),))
+FLOW_LOGS_BY_RESOURCE = Index(name="flow_log_by_resource", table=FLOW_LOGS, values=lambda r: (r.resource,))
+CIDR_RESERVATIONS_BY_SCOPE = Index(
+    name="cidr_reservation_by_scope", table=CIDR_RESERVATIONS, values=lambda r: (scope(r.account, r.region),)
+)
+CIDR_RESERVATIONS_BY_SUBNET = Index(
+    name="cidr_reservation_by_subnet", table=CIDR_RESERVATIONS, values=lambda r: (r.subnet,)
+)
+INSTANCES_BY_SCOPE = Index(name="instance_by_scope", table=INSTANCES, values=lambda r: (scope(r.account, r.region),))
+INSTANCES_BY_VPC = Index(name="instance_by_vpc", table=INSTANCES, values=lambda r: (r.vpc,))
+INSTANCES_BY_SUBNET = Index(name="instance_by_subnet", table=INSTANCES, values=lambda r: (r.subnet,))
 ELASTIC_IPS_BY_SCOPE = Index(
     name="elastic_ip_by_scope", table=ELASTIC_IPS, values=lambda r: (scope(r.account, r.region),)
 )
@@ -132,6 +175,9 @@ GROUPS_BY_SCOPE = Index(name="group_by_scope", table=GROUPS, values=lambda r: (s
 GROUPS_BY_VPC = Index(name="group_by_vpc", table=GROUPS, values=lambda r: (r.vpc,))
 GROUPS_BY_NAME = Index(name="group_by_name", table=GROUPS, values=lambda r: (f"{r.vpc}/{r.name}",))
 RULES_BY_GROUP = Index(name="rule_by_group", table=GROUP_RULES, values=lambda r: (r.group,))
+RULES_BY_PREFIX_LIST = Index(
+    name="rule_by_prefix_list", table=GROUP_RULES, values=lambda r: (r.prefix_list,) if r.prefix_list else ()
+)
 RULES_BY_PEER_GROUP = Index(
     name="rule_by_peer_group", table=GROUP_RULES, values=lambda r: (r.peer_group,) if r.peer_group else ()
 )

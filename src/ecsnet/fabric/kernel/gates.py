@@ -6,7 +6,8 @@ never opens the other side's gate, and a flow through an appliance is judged on 
 
     1 the initiator's side is tracked    2 the responder's side    4, 8 the same for a pass through an appliance
 
-Packet mark: the low 16 bits are the source segment, 0x10000 and 0x20000 say that this pass is an appliance's.
+Packet mark: the low 16 bits are the source segment; 0x10000 and 0x20000 say that this pass is an appliance's, 0x40000
+and 0x80000 that the packet comes from or goes to a port without source/destination check, which may be one.
 """
 
 from __future__ import annotations
@@ -16,19 +17,29 @@ from collections.abc import Iterator
 from ecsnet.fabric.kernel import nft
 from ecsnet.hostplan.kernel import HostObject, NftRule
 
+SEGMENT = "0x0000ffff"
+FROM_UNCHECKED = 0x40000
+TO_UNCHECKED = "0x00080000"
+
 
 def _tracked(direction: str, bit: int) -> NftRule:
     return nft.rule(f"ct direction {direction} ct mark and {bit} == {bit} accept")
 
 
+_UNTRACKED = (
+    nft.rule("ct state invalid counter drop"),
+    nft.rule("ct state related accept"),  # ICMP errors: path MTU is learned without any rule
+)
+
+
 def chains(rules: nft.Table) -> Iterator[HostObject]:
     yield rules.chain(
         "gate_e",
-        nft.rule("ct state invalid counter drop"),
-        nft.rule("ct state related accept"),  # ICMP errors: path MTU is learned without any rule
-        nft.rule("iifname @nocheck jump transit_e"),
+        nft.rule(f"meta mark and 0x{FROM_UNCHECKED:08x} != 0 jump transit_e"),
+        # An invalid packet has no connection, so that these two never match it.
         _tracked("original", 1),
         _tracked("reply", 2),
+        *_UNTRACKED,
         nft.rule("iifname @uplinks accept"),
         nft.rule("iifname vmap @sg_out"),
         nft.rule("counter"),
@@ -36,11 +47,10 @@ def chains(rules: nft.Table) -> Iterator[HostObject]:
     )
     yield rules.chain(
         "gate_i",
-        nft.rule("meta mark set meta mark and 0x0000ffff"),
-        nft.rule("ct state related accept"),
-        nft.rule("oifname @nocheck jump transit_i"),
+        nft.rule(f"meta mark and {TO_UNCHECKED} != 0 jump transit_i"),
         _tracked("original", 2),
         _tracked("reply", 1),
+        *_UNTRACKED,
         nft.rule("oifname @uplinks accept"),
         nft.rule("oifname vmap @sg_in"),
         nft.rule("counter"),
@@ -61,6 +71,7 @@ def _transit(
     address = (f"ip {end} . {link} @own4 return", f"ip6 {end} . {link} @own6 return")
     yield rules.chain(
         f"transit_{side}",
+        *_UNTRACKED,
         *(nft.rule(text) for text in address),
         _tracked("original", original),
         _tracked("reply", reply),

@@ -92,8 +92,9 @@ def interface_chain(interface: str, direction: str) -> str:
     return f"eni_{digits(interface)[:_LINK_DIGITS]}_{direction}"
 
 
-def subnet_chain(subnet: str, direction: str) -> str:
-    return f"sub_{digits(subnet)}_{direction}"
+def subnet_chain(subnet: str) -> str:
+    """The chain for what goes to the subnet's interfaces."""
+    return f"sub_{digits(subnet)}"
 
 
 def acl_chain(acl: str, direction: str) -> str:

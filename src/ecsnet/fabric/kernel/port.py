@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from ipaddress import IPv4Address
 
-from ecsnet.fabric.kernel import group, internet_gateway, naming, nft, router, segment
+from ecsnet.fabric.kernel import gates, group, internet_gateway, naming, nft, router, segment
 from ecsnet.hostplan.kernel import (
     Address,
     HostObject,
@@ -145,22 +145,21 @@ def _single(address: IpAddress) -> str:
 def _filter(port: Port) -> Iterator[HostObject]:
     rules = router.table(port.router)
     link = nft.link(naming.interface_link(port.id))
-    mark = nft.mark(port.segment_number)
+    border = naming.subnet_chain(port.segment)
     for address in port.addresses:
         version = address.version
         if port.checked:
-            yield rules.element(f"src_ok{version}", nft.concat(link, port.mac, address))
-            yield rules.element(f"dst_ok{version}", nft.concat(link, address))
+            sender = nft.concat(link, port.mac, address)
+            yield rules.element(f"source{version}", sender, nft.mark(port.segment_number))
+            yield rules.verdict(f"receiver{version}", nft.concat(link, address), "goto", border)
         else:
             yield rules.element(f"own{version}", nft.concat(address, link))
         if isinstance(address, IPv4Address):
             yield router.arp_table(port.router).element("arp_ok", nft.concat(link, port.mac, address))
     if not port.checked:
-        yield rules.element("nocheck_mac", nft.concat(link, port.mac))
-        yield rules.element("nocheck", link)
-    yield rules.element("subnet_of", link, mark)
-    yield rules.element("same_subnet", nft.concat(mark, link))
-    yield rules.verdict("nacl_in", link, "jump", naming.subnet_chain(port.segment, "in"))
+        unchecked = nft.mark(gates.FROM_UNCHECKED | port.segment_number)
+        yield rules.element("unchecked", nft.concat(link, port.mac), unchecked)
+        yield rules.verdict("receiver_any", link, "goto", border)
     if port.filtered:
         for direction in ("out", "in"):
             yield rules.chain(
@@ -179,10 +178,8 @@ def _publish(port: Port, after: tuple[str, ...]) -> Iterator[NftElement]:
     rules = router.table(port.router)
     netns = naming.router_namespace(port.router)
     link = nft.link(naming.interface_link(port.id))
-    judges = tuple(
-        chain_key(netns, naming.TABLE, name) for name in ("pre_raw", "dst_check", "nacl", "gate_e", "gate_i")
-    )
-    border = segment.border_element(port.router, port.segment, port.segment_number).key
+    judges = tuple(chain_key(netns, naming.TABLE, name) for name in ("pre_raw", "border", "gate_e", "gate_i"))
+    outbound = segment.outbound_key(port.router, port.segment_number)
     for direction in ("out", "in"):
         chain = naming.interface_chain(port.id, direction) if port.filtered else None
         yield rules.element(
@@ -192,5 +189,5 @@ def _publish(port: Port, after: tuple[str, ...]) -> Iterator[NftElement]:
             uses_chain=chain,
             publish=True,
             owner=port.id,
-            after=(*after, *judges, border),
+            after=(*after, *judges, outbound),
         )

@@ -1,4 +1,4 @@
-"""Segment → gateway address, policy rule into its route table, and the chains at its border."""
+"""Segment → gateway address, policy rule into its route table, its border chain and its outbound filter."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 import msgspec
 
-from ecsnet.fabric.kernel import naming, nft, router
+from ecsnet.fabric.kernel import gates, naming, nft, router
 from ecsnet.fabric.kernel.route import table_number
-from ecsnet.hostplan.kernel import Address, HostObject, NftChain, NftElement, PolicyRule
+from ecsnet.hostplan.kernel import Address, HostObject, NftChain, PolicyRule, element_key
 from ecsnet.logical.network import Segment
 
 SEGMENT_RULE = 40000
@@ -32,9 +32,8 @@ def lower(segment: Segment) -> Iterator[HostObject]:
     if segment.gateway is not None:
         yield Address(netns=netns, link="lo", address=f"{segment.gateway}/32")
     yield from _policy(segment, netns)
-    yield _border(rules, segment, "in")
-    yield _border(rules, segment, "out")
-    yield border_element(segment.router, segment.id, segment.number)
+    yield _border(rules, segment)
+    yield rules.verdict("acl_out", nft.mark(segment.number), "jump", _filter(segment, "out"))
 
 
 def _policy(segment: Segment, netns: str) -> Iterator[PolicyRule]:
@@ -57,16 +56,20 @@ def _policy(segment: Segment, netns: str) -> Iterator[PolicyRule]:
             yield msgspec.structs.replace(lookup, priority=OWN_NETWORK_RULE, destination=own, table=_MAIN)
 
 
-def border_element(router_id: str, segment: str, number: int) -> NftElement:
-    """Sends what comes from a segment through its outbound filter. Ports publish only after it."""
-    return router.table(router_id).verdict("nacl_out", nft.mark(number), "jump", naming.subnet_chain(segment, "out"))
+def outbound_key(router_id: str, number: int) -> str:
+    """The key of the element that sends what leaves a segment through its outbound filter. Ports publish after it."""
+    return element_key(naming.router_namespace(router_id), naming.TABLE, "acl_out", nft.mark(number))
 
 
-def _border(rules: nft.Table, segment: Segment, direction: str) -> NftChain:
-    """One chain per segment, so that associating another ACL changes two chains and not every port."""
-    filtered = (
-        nft.rule(nft.deny(f"acl {direction}"))
-        if segment.acl is None
-        else nft.rule(f"jump {naming.acl_chain(segment.acl, direction)}")
+def _border(rules: nft.Table, segment: Segment) -> NftChain:
+    """What goes to the segment's ports. One chain, so that associating another ACL does not change every port."""
+    return rules.chain(
+        naming.subnet_chain(segment.id),
+        nft.rule(f"meta mark and {gates.SEGMENT} == {nft.mark(segment.number)} accept"),
+        nft.rule(router.leave_segment()),
+        nft.rule(f"goto {_filter(segment, 'in')}"),
     )
-    return rules.chain(naming.subnet_chain(segment.id, direction), filtered)
+
+
+def _filter(segment: Segment, direction: str) -> str:
+    return router.NO_ACL if segment.acl is None else naming.acl_chain(segment.acl, direction)

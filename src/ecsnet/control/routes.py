@@ -15,6 +15,7 @@ from ecsnet.aws.http import HttpReply, HttpRequest, Route
 from ecsnet.control import views
 from ecsnet.control.feed import PlanFeed
 from ecsnet.control.local import LocalPorts
+from ecsnet.control.places import NotFoundError
 from ecsnet.control.supervisor import Supervisor
 from ecsnet.fabric.kernel.naming import router_namespace
 from ecsnet.hostplan.messages import Hello
@@ -171,7 +172,7 @@ def _json(handler: Handler) -> Route:
         query = dict(parse_qsl(request.head.query.decode(errors="replace")))
         try:
             status, value = await handler(query)
-        except views.NotFoundError as error:
+        except NotFoundError as error:
             status, value = 404, {"error": str(error), "hint": error.hint}
         except RefusedError as error:
             status, value = error.status, {"error": str(error), "hint": error.hint}

@@ -5,6 +5,8 @@ from __future__ import annotations
 from ipaddress import IPv4Address
 from typing import Any
 
+from ecsnet.control import places
+from ecsnet.control.places import NotFoundError, user_of
 from ecsnet.fabric.kernel.naming import router_namespace, task_namespace
 from ecsnet.model.base import Tags
 from ecsnet.model.ec2 import NetworkInterface, Subnet, Vpc
@@ -15,7 +17,6 @@ from ecsnet.model.tables import (
     INTERFACES,
     INTERFACES_BY_SUBNET,
     INTERNET_GATEWAYS_BY_VPC,
-    LOAD_BALANCERS,
     MAIN_ASSOCIATION_BY_VPC,
     NAT_GATEWAYS_BY_VPC,
     OBSERVED_INTERFACES,
@@ -32,14 +33,6 @@ from ecsnet.services.ec2.ops import public_ip_of
 from ecsnet.store.snapshot import Snapshot
 
 Json = dict[str, Any]
-
-
-class NotFoundError(Exception):
-    """Nothing, or more than one thing, has that name; `hint` says what there is."""
-
-    def __init__(self, message: str, hint: str = "") -> None:
-        super().__init__(message)
-        self.hint = hint
 
 
 def tasks(snapshot: Snapshot) -> list[Json]:
@@ -98,27 +91,13 @@ def find_task(snapshot: Snapshot, name: str) -> Json:
 
     Raises NotFoundError.
     """
-    live = [row for row in snapshot.rows(TASKS) if row.last_status.value != "STOPPED"]
-    fits = [row for row in live if row.arn == name or row.id.startswith(name)]
-    if not fits:
-        fits = [row for row in live if row.group == f"service:{name}" or _service_name(snapshot, row) == name][:1]
-    if not fits:
-        known = ", ".join(sorted({_service_name(snapshot, row) or row.id[:12] for row in live})) or "none"
-        raise NotFoundError(f"no running task or service is called {name}.", f"There are: {known}")
-    if len(fits) > 1:
-        raise NotFoundError(f"{len(fits)} tasks begin with {name}.", "Give more digits: ecsnet ps")
-    row = fits[0]
+    row = places.find_task(snapshot, name)
     interface = snapshot.get(INTERFACES, row.interface) if row.interface else None
     if interface is None:
         raise NotFoundError(f"task {row.id} has no network interface yet.", "See: ecsnet ps")
     vpc = snapshot.get(VPCS, interface.vpc)
     resolver = _resolver(vpc) if vpc else "169.254.169.253"
     return {**task(snapshot, row), "netns": task_namespace(row.id), "nameserver": resolver}
-
-
-def _service_name(snapshot: Snapshot, row: Task) -> str | None:
-    service = snapshot.get(SERVICES, row.service) if row.service else None
-    return service.name if service else None
 
 
 def _resolver(vpc: Vpc) -> str:
@@ -146,7 +125,7 @@ def deciding(snapshot: Snapshot, rule: str) -> str:
         f"{group.name} ({group.id})" for key in interface.groups if (group := snapshot.get(GROUPS, key)) is not None
     )
     direction = "inbound" if side == "sg-in" else "outbound"
-    return f"no {direction} rule of {groups} admits it at {_user(snapshot, interface)}, {identifier}"
+    return f"no {direction} rule of {groups} admits it at {user_of(snapshot, interface)}, {identifier}"
 
 
 def network(snapshot: Snapshot) -> list[Json]:
@@ -203,28 +182,9 @@ def _interface(snapshot: Snapshot, interface: NetworkInterface) -> Json:
         "address": str(interface.private_ip),
         "public_address": str(public) if public else None,
         "groups": list(interface.groups),
-        "used_by": _user(snapshot, interface),
+        "used_by": user_of(snapshot, interface),
         "in_force": snapshot.get(OBSERVED_INTERFACES, interface.id) is not None,
     }
-
-
-def _user(snapshot: Snapshot, interface: NetworkInterface) -> str:
-    if interface.attachment is None:
-        return "not attached"
-    owner = interface.attachment.owner
-    match interface.attachment.owner_kind:
-        case "task":
-            row = snapshot.get(TASKS, owner)
-            if row is None:
-                return "task"
-            return f"task {_service_name(snapshot, row) or row.group} {row.id[:12]}"
-        case "load_balancer":
-            balancer = snapshot.get(LOAD_BALANCERS, owner)
-            return f"load balancer {balancer.name}" if balancer else "load balancer"
-        case "nat":
-            return f"NAT gateway {owner}"
-        case "instance":
-            return f"instance {owner}"
 
 
 def _name(tags: Tags) -> str:

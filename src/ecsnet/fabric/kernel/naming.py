@@ -30,6 +30,11 @@ def digits(identifier: str) -> str:
     return tail
 
 
+def ends_in_digits(identifier: str) -> bool:
+    """Whether a kernel name can be made from it."""
+    return _HEX.fullmatch(re.split(r"[-/:]", identifier)[-1]) is not None
+
+
 def _short(prefix: str, identifier: str) -> str:
     return prefix + digits(identifier)[:_LINK_DIGITS]
 
@@ -57,6 +62,10 @@ def internet_gateway_namespace(gateway: str) -> str:
 
 def nat_gateway_namespace(nat: str) -> str:
     return _short("n", nat)
+
+
+def instance_namespace(instance: str) -> str:
+    return _short("i", instance)
 
 
 def interface_link(interface: str) -> str:

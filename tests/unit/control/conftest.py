@@ -1,0 +1,8 @@
+"""These tests use the stored rows of the compile tests."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "compile"))

@@ -1,0 +1,189 @@
+"""Headers of captured packets: IPv4, IPv6, TCP, UDP, ICMP, ICMPv6, and the packet that an ICMP error quotes.
+
+Layouts as in RFC 791, 8200, 9293, 768, 792 and 4443. Everything tolerates a packet that was cut off: what is not there
+is None.
+"""
+
+from __future__ import annotations
+
+import struct
+from ipaddress import IPv4Address, IPv6Address
+
+import msgspec
+
+ICMP, TCP, UDP, ICMPV6 = 1, 6, 17, 58
+
+FIN, SYN, RST, PSH, ACK = 1, 2, 4, 8, 16
+
+_IPV4 = struct.Struct("!BxHHHBBxx4s4s")
+_IPV6 = struct.Struct("!xxxxHBB16s16s")
+_PORTS = struct.Struct("!HH")
+_TCP_REST = struct.Struct("!IIBB")
+_ICMP = struct.Struct("!BBxxHH")
+_ERRORS4 = frozenset((3, 4, 5, 11, 12))
+_EXTENSIONS6 = frozenset((0, 43, 60, 135))
+_FRAGMENT6, _AUTHENTICATION = 44, 51
+
+
+class Packet(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """What the headers of one packet say. Addresses are packed (4 or 16 bytes): thousands are compared a second."""
+
+    source: bytes
+    destination: bytes
+    protocol: int
+    """Of the upper layer, behind IPv6 extension headers."""
+    hops: int
+    """Time to live, or hop limit."""
+    length: int
+    """Bytes of the whole packet, by its header; of an excerpt too."""
+    identification: int = 0
+    """IPv4 only."""
+    fragment: int = 0
+    """Offset in bytes; other than 0 there is no upper header."""
+    source_port: int | None = None
+    destination_port: int | None = None
+    flags: int = 0
+    """TCP only (FIN, SYN, RST, PSH, ACK)."""
+    sequence: int | None = None
+    """TCP's sequence number, or that of an ICMP echo."""
+    acknowledgement: int | None = None
+    type: int | None = None
+    """ICMP only, like `code` and `identifier`."""
+    code: int | None = None
+    identifier: int | None = None
+    """Of an ICMP echo."""
+    payload: int | None = None
+    """Where the data behind the upper header begins, in bytes."""
+    quoted: Packet | None = None
+    """The packet that an ICMP error is about, as far as it is quoted."""
+
+    @property
+    def source_address(self) -> IPv4Address | IPv6Address:
+        return _address(self.source)
+
+    @property
+    def destination_address(self) -> IPv4Address | IPv6Address:
+        return _address(self.destination)
+
+    @property
+    def version(self) -> int:
+        return 4 if len(self.source) == 4 else 6
+
+
+def _address(packed: bytes) -> IPv4Address | IPv6Address:
+    return IPv4Address(packed) if len(packed) == 4 else IPv6Address(packed)
+
+
+def parse(data: bytes, start: int = 0) -> Packet | None:
+    """The packet whose IP header begins at `start`; None when that is no IP header or not all of one."""
+    if len(data) <= start:
+        return None
+    match data[start] >> 4:
+        case 4:
+            return _parse4(data, start)
+        case 6:
+            return _parse6(data, start)
+        case _:
+            return None
+
+
+def _parse4(data: bytes, start: int) -> Packet | None:
+    if len(data) < start + _IPV4.size:
+        return None
+    first, length, identification, fragment, hops, protocol, source, destination = _IPV4.unpack_from(data, start)
+    upper = start + (first & 15) * 4
+    offset = (fragment & 0x1FFF) * 8
+    return _upper(
+        data,
+        upper,
+        Packet(
+            source=source,
+            destination=destination,
+            protocol=protocol,
+            hops=hops,
+            length=length,
+            identification=identification,
+            fragment=offset,
+        ),
+    )
+
+
+def _parse6(data: bytes, start: int) -> Packet | None:
+    if len(data) < start + _IPV6.size:
+        return None
+    payload_length, protocol, hops, source, destination = _IPV6.unpack_from(data, start)
+    upper, fragment = start + _IPV6.size, 0
+    while len(data) >= upper + 8:
+        if protocol in _EXTENSIONS6:
+            step = (data[upper + 1] + 1) * 8
+        elif protocol == _AUTHENTICATION:
+            step = (data[upper + 1] + 2) * 4
+        elif protocol == _FRAGMENT6:
+            step, fragment = 8, int.from_bytes(data[upper + 2 : upper + 4], "big") & 0xFFF8
+        else:
+            break
+        protocol = data[upper]
+        upper += step
+        if fragment:
+            break
+    return _upper(
+        data,
+        upper,
+        Packet(
+            source=source,
+            destination=destination,
+            protocol=protocol,
+            hops=hops,
+            length=payload_length + _IPV6.size,
+            fragment=fragment,
+        ),
+    )
+
+
+def _upper(data: bytes, at: int, packet: Packet) -> Packet:
+    """The packet with what its upper header says."""
+    if packet.fragment or len(data) < at + 4:
+        return packet
+    match packet.protocol:
+        case 6 | 17:
+            return _ports(data, at, packet)
+        case 1 | 58:
+            return _icmp(data, at, packet)
+        case _:
+            return packet
+
+
+def _ports(data: bytes, at: int, packet: Packet) -> Packet:
+    source_port, destination_port = _PORTS.unpack_from(data, at)
+    sequence = acknowledgement = payload = None
+    flags = 0
+    if packet.protocol == UDP:
+        payload = at + 8
+    elif len(data) >= at + 14:
+        sequence, acknowledgement, words, flags = _TCP_REST.unpack_from(data, at + 4)
+        payload = at + (words >> 4) * 4
+    elif len(data) >= at + 8:  # an ICMP error may quote eight bytes only
+        sequence = int.from_bytes(data[at + 4 : at + 8], "big")
+    return _with(
+        packet,
+        source_port=source_port,
+        destination_port=destination_port,
+        flags=flags,
+        sequence=sequence,
+        acknowledgement=acknowledgement,
+        payload=payload,
+    )
+
+
+def _icmp(data: bytes, at: int, packet: Packet) -> Packet:
+    if len(data) < at + _ICMP.size:
+        return packet
+    kind, code, identifier, sequence = _ICMP.unpack_from(data, at)
+    is_error = kind in _ERRORS4 if packet.protocol == ICMP else kind < 128
+    if is_error:
+        return _with(packet, type=kind, code=code, quoted=parse(data, at + 8))
+    return _with(packet, type=kind, code=code, identifier=identifier, sequence=sequence, payload=at + 8)
+
+
+def _with(packet: Packet, **fields: int | Packet | None) -> Packet:
+    return msgspec.structs.replace(packet, **fields)

@@ -62,11 +62,11 @@ def _line(item: HostObject) -> str | None:
             way += "" if item.link is None else f" dev {item.link}"
             way += "" if item.source is None else f" src {item.source}"
             way += " onlink" if item.onlink else ""
-            return f"{item.netns} route table {item.table} {item.kind} {item.destination}{way}"
+            return f"{item.netns} route table {item.table} {item.destination}{way}"
         case PolicyRule():
             chosen = "" if item.mark is None else f" fwmark {item.mark:#x}/{item.mask:#x}"
             chosen += "" if item.source is None else f" from {item.source}"
-            action = "blackhole" if item.table is None else f"lookup {item.table}"
+            action = f"lookup {item.table}"
             return f"{item.netns} rule {item.family} pref {item.priority}{chosen} {action}"
         case _:
             return None

@@ -121,13 +121,14 @@ class Neighbour(HostObject, frozen=True, kw_only=True, gc=False, tag=True):
 
 
 class Route(HostObject, frozen=True, kw_only=True, gc=False, tag=True):
-    """A route in one table. `kind` blackhole has neither gateway nor link."""
+    """A route in one table."""
 
     netns: str
     table: int = 254
     destination: str
     """Canonical prefix, also for defaults ("0.0.0.0/0", "::/0")."""
-    kind: Literal["unicast", "blackhole"] = "unicast"
+    own_network: bool = False
+    """The route says what happens to the addresses of a router's own network that nobody has."""
     gateway: str | None = None
     link: str | None = None
     source: str | None = None
@@ -146,7 +147,7 @@ class Route(HostObject, frozen=True, kw_only=True, gc=False, tag=True):
 
 
 class PolicyRule(HostObject, frozen=True, kw_only=True, gc=False, tag=True):
-    """An `ip rule`. `table` None means blackhole."""
+    """An `ip rule`."""
 
     netns: str
     family: Literal["ip", "ip6"]
@@ -156,7 +157,7 @@ class PolicyRule(HostObject, frozen=True, kw_only=True, gc=False, tag=True):
     from_link: str | None = None
     source: str | None = None
     destination: str | None = None
-    table: int | None
+    table: int
 
     @property
     def key(self) -> str:

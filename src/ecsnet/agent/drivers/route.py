@@ -25,7 +25,7 @@ from ecsnet.hostplan.kernel import HostObject, Route
 
 _RTM_NEWROUTE, _RTM_DELROUTE, _RTM_GETROUTE = 24, 25, 26
 _RTA_DST, _RTA_OIF, _RTA_GATEWAY, _RTA_PREFSRC, _RTA_TABLE = 1, 4, 5, 7, 15
-_UNICAST, _BLACKHOLE = 1, 6
+_UNICAST = 1
 _SCOPE_UNIVERSE, _SCOPE_LINK, _SCOPE_NOWHERE = 0, 253, 255
 _ONLINK = 4
 _AF_INET6 = 10
@@ -37,11 +37,10 @@ def _new(item: Route, indexes: Indexes) -> Sequence[Request]:
     family = family_of(item.destination)
     packed, length = prefix_bytes(item.destination)
     scope = _SCOPE_UNIVERSE
-    if item.kind == "unicast" and item.gateway is None and family != _AF_INET6:
+    if item.gateway is None and family != _AF_INET6:
         scope = _SCOPE_LINK
-    kind = _BLACKHOLE if item.kind == "blackhole" else _UNICAST
     flags = _ONLINK if item.onlink else 0
-    body = _HEADER.pack(family, length, 0, 0, 0, PROTOCOL, scope, kind, flags) + u32(_RTA_TABLE, item.table)
+    body = _HEADER.pack(family, length, 0, 0, 0, PROTOCOL, scope, _UNICAST, flags) + u32(_RTA_TABLE, item.table)
     if length:
         body += attribute(_RTA_DST, packed)
     if item.gateway is not None:
@@ -78,7 +77,7 @@ class Routes:
         """The link of every host route by key: an address that changes its link, or loses it, has changed its owner."""
         self._flows = Flows(files)
         self._swept: set[str] = set()
-        """The routers (they have a blackhole for their own networks) in which only owners have flows."""
+        """The routers (they have routes for their own networks) in which only owners have flows."""
 
     def recognise(
         self, netns: str, bodies: Iterable[bytes], links: Mapping[int, str], desired: Mapping[str, HostObject]
@@ -96,7 +95,7 @@ class Routes:
             wanted = desired.get(key)
             same = isinstance(wanted, Route) and _same(wanted, kind, flags, values, links)
             found[key] = wanted if same else None
-            if kind == _BLACKHOLE:
+            if isinstance(wanted, Route) and wanted.own_network:
                 own.append(ip_network(destination))
             elif _RTA_GATEWAY not in values and destination.endswith(_HOST):
                 self._owners[key] = links.get(struct.unpack("=I", values[_RTA_OIF])[0], "")
@@ -143,8 +142,6 @@ def _place(key: str) -> tuple[str, str]:
 
 
 def _same(wanted: Route, kind: int, flags: int, values: Mapping[int, bytes], links: Mapping[int, str]) -> bool:
-    if wanted.kind == "blackhole":
-        return kind == _BLACKHOLE
     gateway = address_text(values[_RTA_GATEWAY]) if _RTA_GATEWAY in values else None
     source = address_text(values[_RTA_PREFSRC]) if _RTA_PREFSRC in values else None
     link = links.get(struct.unpack("=I", values[_RTA_OIF])[0]) if _RTA_OIF in values else None

@@ -31,7 +31,7 @@ from ecsnet.hostplan.kernel import HostObject, PolicyRule
 _RTM_NEWRULE, _RTM_DELRULE, _RTM_GETRULE = 32, 33, 34
 _FRA_DST, _FRA_SRC, _FRA_IIFNAME, _FRA_PRIORITY, _FRA_FWMARK = 1, 2, 3, 6, 10
 _FRA_TABLE, _FRA_FWMASK, _FRA_PROTOCOL = 15, 16, 21
-_TO_TABLE, _BLACKHOLE = 1, 6
+_TO_TABLE = 1
 _FAMILIES = {"ip": 2, "ip6": 10}
 _HEADER = struct.Struct("=BBBBBBBBI")
 _PREFIX = r"(None|[0-9a-f.:]+(?:/\d+)?)"
@@ -84,11 +84,9 @@ def _new(item: PolicyRule) -> Request:
         from_link=item.from_link,
         source=item.source,
         destination=item.destination,
-        action=_BLACKHOLE if item.table is None else _TO_TABLE,
+        action=_TO_TABLE,
     )
-    if item.table is not None:
-        body += u32(_FRA_TABLE, item.table)
-    return Request(type=_RTM_NEWRULE, flags=NLM_F_CREATE | NLM_F_EXCL, body=body)
+    return Request(type=_RTM_NEWRULE, flags=NLM_F_CREATE | NLM_F_EXCL, body=body + u32(_FRA_TABLE, item.table))
 
 
 def _delete(rest: str) -> Request:
@@ -153,7 +151,7 @@ class Rules:
 
 def _seen(netns: str, body: bytes) -> PolicyRule | None:
     """A rule of ecsnet's as the kernel has it; None for the kernel's own."""
-    family, to_length, from_length, _, _, _, _, action, _flags = _HEADER.unpack_from(body)
+    family, to_length, from_length, _, _, _, _, _action, _flags = _HEADER.unpack_from(body)
     values = attributes(body[_HEADER.size :])
     if values.get(_FRA_PROTOCOL, b"\0")[0] != PROTOCOL:
         return None
@@ -174,7 +172,7 @@ def _seen(netns: str, body: bytes) -> PolicyRule | None:
         from_link=values[_FRA_IIFNAME].rstrip(b"\0").decode() if _FRA_IIFNAME in values else None,
         source=prefix(_FRA_SRC, from_length),
         destination=prefix(_FRA_DST, to_length),
-        table=None if action == _BLACKHOLE else number(_FRA_TABLE),
+        table=number(_FRA_TABLE) or 0,
     )
 
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ecsnet.fabric.kernel import nft
+from ecsnet.fabric.kernel import nft, void
 from ecsnet.hostplan.kernel import HostObject, NftRule
 
 SEGMENT = "0x0000ffff"
@@ -27,7 +27,7 @@ def _tracked(direction: str, bit: int) -> NftRule:
 
 
 _UNTRACKED = (
-    nft.rule("ct state invalid counter drop"),
+    nft.rule("ct state invalid", nft.deny("invalid")),
     nft.rule("ct state related accept"),  # ICMP errors: path MTU is learned without any rule
 )
 
@@ -42,18 +42,20 @@ def chains(rules: nft.Table) -> Iterator[HostObject]:
         *_UNTRACKED,
         nft.rule("iifname @uplinks accept"),
         nft.rule("iifname vmap @sg_out"),
-        nft.rule("counter"),
+        nft.rule(nft.deny("gate")),
         hook=nft.filter_hook("forward", -10, "drop"),
     )
     yield rules.chain(
         "gate_i",
+        # Here and not at the border: AWS asks the sender's groups and network ACL before the route table.
+        void.drop(),
         nft.rule(f"meta mark and {TO_UNCHECKED} != 0 jump transit_i"),
         _tracked("original", 2),
         _tracked("reply", 1),
         *_UNTRACKED,
         nft.rule("oifname @uplinks accept"),
         nft.rule("oifname vmap @sg_in"),
-        nft.rule("counter"),
+        nft.rule(nft.deny("gate")),
         hook=nft.filter_hook("forward", 0, "drop"),
     )
     yield from _transit(rules, "e", "iifname", "saddr", "sg_out", original=8, reply=4, pass_mark="0x00010000")
@@ -77,7 +79,7 @@ def _transit(
         _tracked("reply", reply),
         nft.rule(f"meta mark set meta mark or {pass_mark}"),
         nft.rule(f"{link} vmap @{gate}"),
-        nft.rule("counter drop"),
+        nft.rule(nft.deny("gate")),
     )
 
 

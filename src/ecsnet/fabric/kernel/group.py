@@ -60,4 +60,11 @@ def _lines(rule: FilterRule, side: nft.Side, verdict: str) -> Iterator[NftRule]:
     else:
         raise ValueError(f"rule {rule.id} has no peer")
     for peer in peers:
-        yield nft.rule(peer, protocol, f"counter goto {verdict}", comment=rule.id)
+        if _any_address(rule):
+            # A line of its own without verdict: were `ct state new` in the admitting line, later packets of an
+            # untracked flow would not match that any more.
+            yield nft.rule(peer, protocol, "ct state new", nft.admitted(rule.id), comment=rule.id)
+            yield nft.rule(peer, protocol, f"counter goto {verdict}", comment=rule.id)
+        else:
+            # Tracked from here on, so only the first packet of a flow comes by.
+            yield nft.rule(peer, protocol, f"counter {nft.admitted(rule.id)} goto {verdict}", comment=rule.id)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ecsnet.fabric.kernel import naming
-from ecsnet.hostplan.kernel import Address, HostObject, Namespace
+from ecsnet.fabric.kernel import naming, nft, void
+from ecsnet.hostplan.kernel import Address, HostObject, Namespace, NftTable
 from ecsnet.logical.network import Internet
 
 _SYSCTLS: tuple[tuple[str, str], ...] = (
@@ -25,3 +25,8 @@ _SYSCTLS: tuple[tuple[str, str], ...] = (
 def lower(internet: Internet) -> Iterator[HostObject]:
     yield Namespace(name=naming.INTERNET, owner="internet", sysctls=_SYSCTLS)
     yield Address(netns=naming.INTERNET, link="lo", address=f"{internet.client}/32")
+    yield from void.lower(naming.INTERNET, "internet")
+    yield NftTable(netns=naming.INTERNET, family="inet", name=naming.TABLE, owner="internet")
+    rules = nft.Table(naming.INTERNET, "inet", naming.TABLE)
+    # Postrouting sees what is forwarded between gateways and what the client itself sends.
+    yield rules.chain("net_out", void.drop(), hook=nft.filter_hook("postrouting", 0, "accept"))

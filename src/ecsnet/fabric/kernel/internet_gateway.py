@@ -75,7 +75,7 @@ def lower(gateway: Gateway) -> Iterator[HostObject]:
     yield from _inside(gateway, netns)
     yield from _outside(gateway, netns)
     yield NftTable(netns=netns, family="ip", name=naming.TABLE, owner=gateway.id)
-    yield from _translation(_table(gateway.id))
+    yield from _translation(_table(gateway.id), gateway.id)
     yield router.table(gateway.router).element("uplinks", nft.link(naming.uplink(gateway.id)))
 
 
@@ -109,7 +109,7 @@ def _outside(gateway: Gateway, netns: str) -> Iterator[HostObject]:
     yield Route(netns=netns, destination="0.0.0.0/0", gateway=INTERNET_SIDE, link=_OUTSIDE, onlink=True, via=link.key)
 
 
-def _translation(rules: nft.Table) -> Iterator[HostObject]:
+def _translation(rules: nft.Table, gateway: str) -> Iterator[HostObject]:
     yield rules.set("pub2priv", "ipv4_addr", "ipv4_addr")
     yield rules.set("priv2pub", "ipv4_addr", "ipv4_addr")
     yield rules.set("has_pub", "ipv4_addr")
@@ -117,20 +117,22 @@ def _translation(rules: nft.Table) -> Iterator[HostObject]:
     # The two sets are looked at on every packet, so that an address that was taken away cuts its old flows at once.
     yield rules.chain(
         "igw_raw",
-        nft.rule(f'iifname "{_OUTSIDE}" ip saddr {_PRIVATE} counter drop'),
+        nft.rule(f'iifname "{_OUTSIDE}" ip saddr {_PRIVATE}', nft.deny(f"igw-private {gateway}")),
         nft.rule(f'iifname "{_OUTSIDE}" ip daddr @pubs accept'),
-        nft.rule(f'iifname "{_INSIDE}" ip saddr != @has_pub counter drop', comment="no public address"),
+        nft.rule(f'iifname "{_INSIDE}" ip saddr != @has_pub', nft.deny(f"igw-no-public {gateway}")),
         nft.rule(f'iifname "{_INSIDE}" accept'),
+        nft.rule(nft.deny(f"igw-unassigned {gateway}")),
         hook=nft.filter_hook("prerouting", -300, "drop"),
     )
     yield rules.chain("igw_dnat", nft.rule("dnat to ip daddr map @pub2priv"), hook=nft.nat_hook("prerouting", -100))
     yield rules.chain(
         "igw_fwd",
-        nft.rule(f'oifname "{_OUTSIDE}" ip daddr {_PRIVATE} counter drop'),
-        nft.rule("ct state invalid drop"),
+        nft.rule(f'oifname "{_OUTSIDE}" ip daddr {_PRIVATE}', nft.deny(f"igw-private {gateway}")),
+        nft.rule("ct state invalid", nft.deny(f"igw-invalid {gateway}")),
         nft.rule(f'oifname "{_INSIDE}" ct status dnat accept'),
         nft.rule(f'oifname "{_INSIDE}" ct direction reply accept'),
         nft.rule(f'iifname "{_INSIDE}" oifname "{_OUTSIDE}" accept'),
+        nft.rule(nft.deny(f"igw-unassigned {gateway}")),
         hook=nft.filter_hook("forward", 0, "drop"),
     )
     yield rules.chain(
@@ -138,7 +140,9 @@ def _translation(rules: nft.Table) -> Iterator[HostObject]:
         nft.rule(f'iifname "{_INSIDE}" snat to ip saddr map @priv2pub'),
         hook=nft.nat_hook("postrouting", 100),
     )
-    yield rules.chain("igw_in", hook=nft.filter_hook("input", 0, "drop"))
+    yield rules.chain(
+        "igw_in", nft.rule(nft.deny(f"igw-unassigned {gateway}")), hook=nft.filter_hook("input", 0, "drop")
+    )
 
 
 def lower_address(address: PublicAddress) -> Iterator[HostObject]:

@@ -42,12 +42,15 @@ def lower(nat: Nat) -> Iterator[HostObject]:
     )
     yield rules.chain(
         "nat_fwd",
-        nft.rule("ct state invalid meta l4proto tcp counter reject with tcp reset"),
+        nft.rule("ct state invalid meta l4proto tcp", nft.log(f"nat-state {nat.id}"), "reject with tcp reset"),
         nft.rule("ct state established,related accept"),
+        nft.rule("ip protocol != { tcp, udp, icmp }", nft.deny(f"nat-protocol {nat.id}")),
         *(
             nft.rule(f"{_PROTOCOLS} ct state new ip saddr {nft.network_text(network)} counter accept")
             for network in nat.networks
         ),
+        nft.rule("ct state new", nft.deny(f"nat-source {nat.id}")),
+        nft.rule(nft.deny(f"nat-state {nat.id}")),
         hook=nft.filter_hook("forward", 0, "drop"),
     )
-    yield rules.chain("nat_in", hook=nft.filter_hook("input", 0, "drop"))
+    yield rules.chain("nat_in", nft.rule(nft.deny(f"nat-in {nat.id}")), hook=nft.filter_hook("input", 0, "drop"))

@@ -21,6 +21,7 @@ _COMMENT = re.compile(r"[A-Za-z0-9/_.* -]{0,128}")  # nft refuses longer comment
 _PREFIX_LIMIT = 127  # a log prefix of 128 characters is refused
 
 DENY_LOG_GROUP = 1
+ADMIT_LOG_GROUP = 2
 _SNAPLEN = 96
 """Bytes of a logged packet: enough for both IP headers, ports and the inner header of an ICMP error."""
 
@@ -84,12 +85,22 @@ def protocol(number: int | None, ports: tuple[int, int] | None, icmp: tuple[int,
     return f"meta l4proto {number}"
 
 
-def deny(reason: str) -> str:
-    """Log the first bytes of the packet under `D <reason>` and drop it."""
+def log(reason: str) -> str:
+    """Log the first bytes of the packet under `D <reason>`, and count it."""
     prefix = f"D {reason}"
     if len(prefix) > _PREFIX_LIMIT:
         raise ValueError(f"log prefix too long: {prefix!r}")
-    return f'log prefix "{prefix}" group {DENY_LOG_GROUP} snaplen {_SNAPLEN} counter drop'
+    return f'log prefix "{prefix}" group {DENY_LOG_GROUP} snaplen {_SNAPLEN} counter'
+
+
+def deny(reason: str) -> str:
+    """Log, count and drop the packet."""
+    return f"{log(reason)} drop"
+
+
+def admitted(rule_id: str) -> str:
+    """Log the first bytes of the packet under `A <rule id>`; no verdict."""
+    return f'log prefix "A {rule_id}" group {ADMIT_LOG_GROUP} snaplen {_SNAPLEN}'
 
 
 def link(link_name: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import assert_never
 
-from ecsnet.fabric.kernel import internet_gateway, naming
+from ecsnet.fabric.kernel import internet_gateway, naming, void
 from ecsnet.hostplan.kernel import HostObject, Route
 from ecsnet.logical.network import TableRoute
 
@@ -31,7 +31,7 @@ def lower(route: TableRoute) -> Iterator[HostObject]:
     )
     match route.kind:
         case "blackhole":
-            yield Route(netns=netns, table=number, destination=destination, kind="blackhole")
+            yield void.route(netns, route.destination, number)
         case "gateway":
             yield Route(
                 netns=netns,

@@ -17,17 +17,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from ipaddress import IPv4Network
 
-from ecsnet.fabric.kernel import gates, naming, nft
-from ecsnet.hostplan.kernel import Address, HostObject, Namespace, NftTable, PolicyRule, Route
+from ecsnet.fabric.kernel import gates, naming, nft, void
+from ecsnet.hostplan.kernel import Address, HostObject, Namespace, NftTable
 from ecsnet.logical.network import Router
 
 RESOLVER = "169.254.169.253"
 METADATA = "169.254.170.2"
 _SERVICE_PACKETS = 1024
 """Packets per second and interface to the local services (VPC user guide, "Amazon DNS quotas")."""
-
-FINAL_RULE = 50000
-"""After every lookup. Without it a missing route answers "network unreachable", where AWS is silent."""
 
 SYSCTLS: tuple[tuple[str, str], ...] = (
     # Written one by one: a new namespace takes the kernel's or the host's defaults, which differ between machines.
@@ -94,12 +91,10 @@ def lower(router: Router) -> Iterator[HostObject]:
     yield Namespace(name=netns, owner=router.id, sysctls=SYSCTLS)
     for service in (resolver, RESOLVER, METADATA):
         yield Address(netns=netns, link="lo", address=f"{service}/32")
-    # Inside the VPC the /32 routes of the interfaces come first; an address that nobody has vanishes silently.
     # The link-local block never leaves through a default route either.
     for network in dict.fromkeys((*router.networks, IPv4Network("169.254.0.0/16"))):
-        yield Route(netns=netns, destination=str(network), kind="blackhole")
-    yield PolicyRule(netns=netns, family="ip", priority=FINAL_RULE, table=None)
-    yield PolicyRule(netns=netns, family="ip6", priority=FINAL_RULE, table=None)
+        yield void.own_network(netns, network)
+    yield from void.lower(netns, router.id)
 
     yield NftTable(netns=netns, family="inet", name=naming.TABLE, owner=router.id)
     rules = table(router.id)
@@ -107,8 +102,9 @@ def lower(router: Router) -> Iterator[HostObject]:
         yield rules.set(set_name, kind, value)
     yield from _services(rules, resolver)
     yield from _anti_spoofing(rules, _addresses(resolver))
+    yield rules.element("uplinks", nft.link(void.LINK))
     yield rules.chain(NO_ACL, nft.rule(nft.deny("acl missing")))
-    yield _borders(rules)
+    yield from _borders(rules)
     yield from gates.chains(rules)
     yield from _arp(router)
 
@@ -139,14 +135,16 @@ def _anti_spoofing(rules: nft.Table, services: str) -> Iterator[HostObject]:
     yield rules.chain("spoof_drop", nft.rule(nft.deny("spoof")))
 
 
-def _borders(rules: nft.Table) -> HostObject:
+def _borders(rules: nft.Table) -> Iterator[HostObject]:
     """Destination check, and through the receiver's segment the two network ACLs between two segments."""
-    return rules.chain(
+    yield rules.chain("border_uplink", nft.rule(leave_segment()))
+    yield rules.chain(
         "border",
         nft.rule("oifname . ip daddr vmap @receiver4"),
         nft.rule("oifname . ip6 daddr vmap @receiver6"),
+        nft.rule("oifname @uplinks goto border_uplink"),
+        # A miss of the map leaves the mark set, which harms nothing: the packet is dropped by the next rule.
         nft.rule(f"meta mark set meta mark or {gates.TO_UNCHECKED} oifname vmap @receiver_any"),
-        nft.rule(f"oifname @uplinks {leave_segment()} accept"),
         nft.rule(nft.deny("dstcheck")),
         hook=nft.filter_hook("forward", -30, "accept"),
     )
@@ -164,7 +162,7 @@ def _services(rules: nft.Table, resolver: str) -> Iterator[HostObject]:
         "svc_limit",
         nft.rule(
             f"update @svc_lim {{ iifname limit rate over {_SERVICE_PACKETS}/second",
-            f"burst {_SERVICE_PACKETS} packets }} counter drop",
+            f"burst {_SERVICE_PACKETS} packets }} {nft.deny('limit')}",
         ),
         nft.rule("notrack"),
     )
@@ -176,11 +174,11 @@ def _services(rules: nft.Table, resolver: str) -> Iterator[HostObject]:
     yield rules.chain(
         "svc_in",
         nft.rule('iifname "lo" accept'),
-        nft.rule("iifname @uplinks drop"),
+        nft.rule("iifname @uplinks", nft.deny("service")),
         nft.rule("icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert, nd-router-solicit } accept"),
         nft.rule(f"ip daddr {{ {resolver}, {RESOLVER} }} meta l4proto {{ tcp, udp }} th dport 53 accept"),
         nft.rule(f"ip daddr {METADATA} tcp dport 80 accept"),
-        nft.rule("counter drop"),
+        nft.rule(nft.deny("service")),
         hook=nft.filter_hook("input", 0, "drop"),
     )
 

@@ -92,7 +92,9 @@ def rule(
     ports: tuple[int, int] = (-1, -1),
     cidr: str | None = None,
     peer: int | None = None,
+    peer_vpc: int | None = None,
 ) -> ec2.SecurityGroupRule:
+    """`peer_vpc` is given for a group of another VPC."""
     return ec2.SecurityGroupRule(
         id=identifier("sgr", number),
         group=identifier("sg", group),
@@ -102,6 +104,7 @@ def rule(
         to_port=ports[1],
         cidr=None if cidr is None else ip_network(cidr),
         peer_group=None if peer is None else identifier("sg", peer),
+        peer_vpc=None if peer_vpc is None else identifier("vpc", peer_vpc),
     )
 
 
@@ -218,6 +221,20 @@ def elastic_ip(number: int, public: str, interface: int | None = None, private: 
 
 def internet_gateway(number: int = 1, vpc: str | None = VPC) -> ec2.InternetGateway:
     return ec2.InternetGateway(id=identifier("igw", number), account=ACCOUNT, region=REGION, vpc=vpc)
+
+
+def peering(
+    number: int, one: int, other: int, status: ec2.PeeringStatus = "active", *, region: str = REGION, dns: bool = False
+) -> ec2.VpcPeeringConnection:
+    """Between VPCs `one` (requester) and `other`, which is in `region`; `dns` lets each see the other's names."""
+    return ec2.VpcPeeringConnection(
+        id=identifier("pcx", number),
+        requester=ec2.PeeringSide(account=ACCOUNT, region=REGION, vpc=identifier("vpc", one), remote_dns=dns),
+        accepter=ec2.PeeringSide(account=ACCOUNT, region=region, vpc=identifier("vpc", other), remote_dns=dns),
+        status=status,
+        message=status,
+        created=0.0,
+    )
 
 
 def load_balancer_arn(number: int) -> str:

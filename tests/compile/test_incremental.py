@@ -13,7 +13,7 @@ from ecsnet.compile.fragments import FRAGMENTS
 from ecsnet.fabric.kernel.plan import Planner
 from ecsnet.hostplan.kernel import HostObject
 from ecsnet.logical.base import Delta
-from ecsnet.model import ecs
+from ecsnet.model import ec2, ecs
 from ecsnet.model import tables as t
 from ecsnet.model.tables import SCHEMA
 from ecsnet.store.store import Commit, Store
@@ -106,6 +106,23 @@ class Network(RuleBasedStateMachine):
             else:
                 tx.delete(t.INTERNET_GATEWAYS, rows.identifier("igw", number))
 
+    @rule(
+        number=st.integers(1, 2),
+        vpcs=st.sampled_from([(1, 2), (2, 1), (1, 1), (1, 3)]),
+        status=st.sampled_from(["active", "active", "pending-acceptance", "deleted"]),
+        region=st.sampled_from([rows.REGION, rows.REGION, "eu-west-1"]),
+        dns=st.booleans(),
+        there=st.booleans(),
+    )
+    def peering(
+        self, number: int, vpcs: tuple[int, int], status: ec2.PeeringStatus, region: str, dns: bool, there: bool
+    ) -> None:
+        with self.store.transaction() as tx:
+            if there:
+                tx.put(t.PEERINGS, rows.peering(number, *vpcs, status, region=region, dns=dns))
+            else:
+                tx.delete(t.PEERINGS, rows.identifier("pcx", number))
+
     # ── filters ──────────────────────────────────────────────────────────────────────────────────────────────────
 
     @rule(number=SMALL, vpc=VPCS, there=st.booleans())
@@ -123,6 +140,7 @@ class Network(RuleBasedStateMachine):
         protocol=st.sampled_from(["-1", "tcp", "udp", "icmp", "icmpv6", "50"]),
         ports=st.sampled_from([(-1, -1), (0, 65535), (80, 80), (80, 90)]),
         peer=SMALL | CIDRS,
+        peer_vpc=st.none() | st.integers(1, 2),
         there=st.booleans(),
     )
     def group_rule(
@@ -133,6 +151,7 @@ class Network(RuleBasedStateMachine):
         protocol: str,
         ports: tuple[int, int],
         peer: int | str,
+        peer_vpc: int | None,
         there: bool,
     ) -> None:
         if protocol in ("icmp", "icmpv6"):
@@ -140,10 +159,17 @@ class Network(RuleBasedStateMachine):
         with self.store.transaction() as tx:
             if there:
                 cidr, peer_group = (peer, None) if isinstance(peer, str) else (None, peer)
-                tx.put(
-                    t.GROUP_RULES,
-                    rows.rule(number, group, egress=egress, protocol=protocol, ports=ports, cidr=cidr, peer=peer_group),
+                row = rows.rule(
+                    number,
+                    group,
+                    egress=egress,
+                    protocol=protocol,
+                    ports=ports,
+                    cidr=cidr,
+                    peer=peer_group,
+                    peer_vpc=None if peer_group is None else peer_vpc,
                 )
+                tx.put(t.GROUP_RULES, row)
             else:
                 tx.delete(t.GROUP_RULES, rows.identifier("sgr", number))
 

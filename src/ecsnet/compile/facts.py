@@ -7,19 +7,24 @@ from typing import Literal
 
 from ecsnet.compile.view import Query, View
 from ecsnet.model.base import IpNetwork, Record
-from ecsnet.model.ec2 import NatGateway, SecurityGroupRule
+from ecsnet.model.ec2 import NatGateway, SecurityGroupRule, VpcPeeringConnection
 from ecsnet.model.ecs import Task, holds_interface
 from ecsnet.model.tables import (
+    GROUPS,
     INTERFACES,
     INTERFACES_BY_VPC,
     INTERNET_GATEWAYS_BY_VPC,
     LOAD_BALANCERS,
     NAT_GATEWAYS,
+    PEERINGS,
+    PEERINGS_BY_PAIR,
     ROUTE_TABLES,
     RULES_BY_GROUP,
+    RULES_BY_REMOTE_GROUP,
     SUBNETS,
     TASKS,
     VPCS,
+    vpc_pair,
 )
 
 
@@ -84,6 +89,69 @@ INSIDE_ROUTES = Query(name="inside_routes", run=_find_inside_routes)
 def gateway_of(view: View, vpc: str) -> str | None:
     """The internet gateway of a VPC with a router; AWS allows one per VPC (EC2 API, AttachInternetGateway)."""
     return min(view.keys(INTERNET_GATEWAYS_BY_VPC, vpc), default=None) if has_router(view, vpc) else None
+
+
+class Peered(Record, frozen=True, kw_only=True, gc=False):
+    """Two VPCs that are linked: an active connection between two that have routers."""
+
+    vpcs: tuple[str, str]
+    """Sorted."""
+    same_region: bool
+
+    def far(self, vpc: str) -> str | None:
+        """The VPC at the other end; None for one that is at neither."""
+        one, other = self.vpcs
+        return {one: other, other: one}.get(vpc)
+
+
+def _ends(row: VpcPeeringConnection) -> Peered | None:
+    one, other = row.requester, row.accepter
+    if row.status != "active" or one.vpc == other.vpc:
+        return None
+    return Peered(vpcs=(min(one.vpc, other.vpc), max(one.vpc, other.vpc)), same_region=one.region == other.region)
+
+
+def _find_peered(view: View, peering: str) -> Peered | None:
+    found = view.project("ends", _ends, PEERINGS, peering)
+    return found if found is not None and all(has_router(view, vpc) for vpc in found.vpcs) else None
+
+
+PEERED = Query(name="peered", run=_find_peered)
+"""What a peering connection links; None while it carries nothing."""
+
+
+def _find_shared(view: View, pair: str) -> bool:
+    links = (view.ask(PEERED, key) for key in view.keys(PEERINGS_BY_PAIR, pair))
+    return any(link is not None and link.same_region for link in links)
+
+
+_SHARED = Query(name="shares_groups", run=_find_shared)
+
+
+def shares_groups(view: View, one: str, other: str) -> bool:
+    """Whether rules of one VPC may name groups of the other (VPC peering guide, "Update your security groups")."""
+    return view.ask(_SHARED, vpc_pair(one, other))
+
+
+def remote_vpc(view: View, rule: SecurityGroupRule, vpc: str) -> str | None:
+    """The peered VPC whose group a rule of `vpc` names; None for every other rule, and for a stale one."""
+    if rule.peer_group is None or rule.peer_vpc is None or rule.peer_vpc == vpc:
+        return None
+    there = view.project("vpc", lambda group: group.vpc, GROUPS, rule.peer_group) == rule.peer_vpc
+    return rule.peer_vpc if there and shares_groups(view, vpc, rule.peer_vpc) else None
+
+
+def _find_naming_vpcs(view: View, group: str) -> frozenset[str]:
+    found = set()
+    for rule in view.find(RULES_BY_REMOTE_GROUP, group):
+        vpc = view.project("vpc", lambda row: row.vpc, GROUPS, rule.group)
+        if vpc is not None and remote_vpc(view, rule, vpc) is not None:
+            found.add(vpc)
+    return frozenset(found)
+
+
+NAMING_VPCS = Query(name="naming_vpcs", run=_find_naming_vpcs)
+"""The other VPCs in which rules in force name a group."""
 
 
 def nat_holds_interface(nat: NatGateway) -> bool:

@@ -14,11 +14,14 @@ from ecsnet.compile import facts
 from ecsnet.compile.view import FragmentSpec, Query, View
 from ecsnet.logical.names import AddressName, ComputedNames, NameServer, PublicNameServer
 from ecsnet.model.dnsnames import private_domain, public_dns_name, public_domain
+from ecsnet.model.ec2 import VpcPeeringConnection
 from ecsnet.model.tables import (
     ELASTIC_IPS_BY_INTERFACE,
     INTERFACES,
     LISTENERS_BY_LOAD_BALANCER,
     LOAD_BALANCERS,
+    PEERINGS,
+    PEERINGS_BY_VPC,
     TARGET_HEALTH_BY_GROUP,
     TARGETS,
     VPCS,
@@ -80,7 +83,11 @@ _HEALTHY_ZONES = Query(name="healthy_zones", run=_find_healthy_zones)
 
 
 def interface_name(view: View, interface: str) -> Iterator[AddressName]:
-    """The public name of an interface with a public address: private inside its own VPC, public elsewhere."""
+    """The public name of an interface with a public address: private inside its own VPC, public elsewhere.
+
+    Peered VPCs see what its own sees when the VPC allows it (VPC peering guide, "Enable DNS resolution for a VPC
+    peering connection").
+    """
     row = view.get(INTERFACES, interface)
     if row is None or row.attachment is None:
         return
@@ -93,7 +100,32 @@ def interface_name(view: View, interface: str) -> Iterator[AddressName]:
         router=None, zone=public_domain(row.region), name=name, addresses=(public,), ttl=TTL, owner=str(public)
     )
     # A zone of its own: the other public names of the region must stay visible in the VPC.
-    yield AddressName(router=row.vpc, zone=name, name=name, addresses=(row.private_ip,), ttl=TTL, owner=interface)
+    for router in (row.vpc, *view.ask(_RESOLVING_PEERS, row.vpc)):
+        yield AddressName(router=router, zone=name, name=name, addresses=(row.private_ip,), ttl=TTL, owner=interface)
+
+
+def _find_resolving_peers(view: View, vpc: str) -> frozenset[str]:
+    found = set()
+    for key in view.keys(PEERINGS_BY_VPC, vpc):
+        link = view.ask(facts.PEERED, key)
+        allowing = view.project("allowing", _allowing, PEERINGS, key)
+        peer = None if link is None else link.far(vpc)
+        if peer is not None and allowing is not None and vpc in allowing and _resolves(view, peer):
+            found.add(peer)
+    return frozenset(found)
+
+
+def _allowing(row: VpcPeeringConnection) -> frozenset[str]:
+    return frozenset(side.vpc for side in (row.requester, row.accepter) if side.remote_dns)
+
+
+def _resolves(view: View, vpc: str) -> bool:
+    attributes = view.project("dns", lambda v: (v.region, v.dns_support, v.dns_hostnames), VPCS, vpc)
+    return attributes is not None and attributes[1] and attributes[2]
+
+
+_RESOLVING_PEERS = Query(name="resolving_peers", run=_find_resolving_peers)
+"""The peered VPCs whose hosts see private addresses behind the public names of a VPC."""
 
 
 def _public_address(view: View, interface: str, automatic: IPv4Address | None) -> IPv4Address | None:

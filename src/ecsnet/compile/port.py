@@ -40,7 +40,7 @@ def port(view: View, key: str) -> Iterator[LogicalObject]:
         filtered=place.kind != "nat" and not _unfiltered(row),
         groups=groups,
     )
-    yield from _memberships(row, groups, addresses)
+    yield from _memberships(view, row, groups, addresses)
 
 
 def _unfiltered(row: NetworkInterface) -> bool:
@@ -48,10 +48,14 @@ def _unfiltered(row: NetworkInterface) -> bool:
     return row.interface_type == "network_load_balancer" and not row.groups
 
 
-def _memberships(row: NetworkInterface, groups: tuple[str, ...], addresses: tuple[IpAddress, ...]) -> Iterator[Member]:
+def _memberships(
+    view: View, row: NetworkInterface, groups: tuple[str, ...], addresses: tuple[IpAddress, ...]
+) -> Iterator[Member]:
+    """In the interface's own VPC, and in the peered ones whose rules name the group."""
     for group in groups:
-        for address in addresses:
-            yield Member(router=row.vpc, group=group, address=address)
+        for router in (row.vpc, *view.ask(facts.NAMING_VPCS, group)):
+            for address in addresses:
+                yield Member(router=router, group=group, address=address)
 
 
 def open_ports(view: View, key: str) -> Iterator[OpenPort]:

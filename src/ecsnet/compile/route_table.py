@@ -45,6 +45,12 @@ def _route(view: View, vpc: str, number: int, destination: IpNetwork, target: Ro
             return blackhole if interface is None else _to_port(view, blackhole, interface)
         case "eni":
             return _to_port(view, blackhole, target.id)
+        case "pcx":
+            link = view.ask(facts.PEERED, target.id)
+            far = None if link is None else link.far(vpc)
+            if far is None or inside:
+                return blackhole
+            return msgspec.structs.replace(blackhole, kind="peering", target=target.id, far=far)
         case _:
             return blackhole
 

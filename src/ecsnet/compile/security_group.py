@@ -6,19 +6,30 @@ from collections.abc import Iterator
 
 from ecsnet.compile import facts
 from ecsnet.compile.view import FragmentSpec, View
-from ecsnet.logical.network import FilterGroup, FilterRule
+from ecsnet.logical.network import FilterGroup, FilterRule, PeerGroup
 from ecsnet.model.ec2 import SecurityGroupRule
 from ecsnet.model.tables import GROUPS, RULES_BY_GROUP
 
 _NUMBERS = {"tcp": 6, "udp": 17, "icmp": 1, "icmpv6": 58}
 
 
-def filter_group(view: View, key: str) -> Iterator[FilterGroup]:
-    """A group of a VPC that has a router, with both directions' rules (EC2 API, IpPermission)."""
+def filter_group(view: View, key: str) -> Iterator[FilterGroup | PeerGroup]:
+    """A group of a VPC that has a router, with both directions' rules (EC2 API, IpPermission).
+
+    A rule may name a group of a peered VPC; without an active peering in one region it is stale and admits nobody
+    (VPC peering guide, "Update your security groups to reference peer security groups").
+    """
     vpc = view.project("vpc", lambda group: group.vpc, GROUPS, key)
     if vpc is None or not facts.has_router(view, vpc):
         return
-    rules = [rule for rule in view.find(RULES_BY_GROUP, key) if _enforceable(view, rule, vpc)]
+    rules = []
+    for rule in view.find(RULES_BY_GROUP, key):
+        if facts.remote_vpc(view, rule, vpc) is not None:
+            assert rule.peer_group is not None
+            yield PeerGroup(router=vpc, id=rule.peer_group)
+            rules.append(rule)
+        elif _enforceable(view, rule, vpc):
+            rules.append(rule)
     yield FilterGroup(
         router=vpc,
         id=key,
@@ -28,7 +39,7 @@ def filter_group(view: View, key: str) -> Iterator[FilterGroup]:
 
 
 def _enforceable(view: View, rule: SecurityGroupRule, vpc: str) -> bool:
-    """A rule for a group of another VPC admits nobody: without a peering there is no path from there (fail closed).
+    """A rule for a group of this VPC or for a block.
 
     The same holds for a prefix list, whose addresses are not known here.
     """

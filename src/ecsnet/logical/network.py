@@ -116,6 +116,13 @@ class Member(LogicalObject, frozen=True, kw_only=True, gc=False):
     address: IpAddress
 
 
+class PeerGroup(LogicalObject, frozen=True, kw_only=True, gc=False):
+    """A group of another router that rules of this one name; its members are this router's `Member`s too."""
+
+    router: str
+    id: str
+
+
 class AclRule(LogicalObject, frozen=True, kw_only=True, gc=False):
     """One entry of a stateless filter; the first that matches decides. `network` is the far end."""
 
@@ -142,12 +149,35 @@ class TableRoute(LogicalObject, frozen=True, kw_only=True, gc=False):
     router: str
     table: int
     destination: IpNetwork
-    kind: Literal["gateway", "port", "blackhole"]
+    kind: Literal["gateway", "port", "peering", "blackhole"]
     target: str = ""
+    far: str = ""
+    """The router at the other end (kind peering)."""
     next_hop: IPv4Address | None = None
     """The port's address (kind port)."""
     inside: bool = False
     """The destination is a part of the router's network; the route then comes before the router's own ones."""
+
+
+class PeeringEnd(LogicalObject, frozen=True, kw_only=True, gc=False):
+    router: str
+    networks: tuple[IpNetwork, ...]
+
+
+class Peering(LogicalObject, frozen=True, kw_only=True, gc=False):
+    """A link between two routers for packets between their own networks, and for no others."""
+
+    id: str
+    ends: tuple[PeeringEnd, PeeringEnd]
+    """Sorted by router."""
+    mtu: int
+    """Bytes of the longest packet."""
+
+
+class PeeringGuard(LogicalObject, frozen=True, kw_only=True, gc=False):
+    """The place where a router with peerings turns away what is not between the two networks of one."""
+
+    router: str
 
 
 class Gateway(LogicalObject, frozen=True, kw_only=True, gc=False):

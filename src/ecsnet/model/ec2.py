@@ -107,6 +107,8 @@ class VpcPeeringConnection(Record, frozen=True, kw_only=True, gc=False):
     expires: float | None = None
     ended: float | None = None
     """When it failed, was rejected or deleted, or expired; it stays visible for a while after that."""
+    ended_by: Literal["requester", "accepter"] | None = None
+    """Who deleted it: that one sees it for a shorter time."""
 
 
 class PrefixListEntry(Record, frozen=True, kw_only=True, gc=False):
@@ -328,6 +330,10 @@ class SecurityGroupRule(Record, frozen=True, kw_only=True, gc=False):
     cidr: IpNetwork | None = None
     peer_group: str | None = None
     peer_account: str | None = None
+    peer_vpc: str | None = None
+    """The other VPC of a group reference across a peering: it outlives the peered group, as a stale rule does."""
+    peering: str | None = None
+    """The peering connection over which `peer_vpc` was reached when the rule was made."""
     prefix_list: str | None = None
     description: str | None = None
     tags: Tags = ()

@@ -82,6 +82,11 @@ def export_key(account: str, region: str, name: str) -> str:
     return f"{scope(account, region)}/{name}"
 
 
+def vpc_pair(one: str, other: str) -> str:
+    """The same text for two VPCs in either order."""
+    return f"{min(one, other)}/{max(one, other)}"
+
+
 def target_key(target_group: str, target: str, port: int) -> str:
     return f"{target_group}|{target}|{port}"
 
@@ -151,6 +156,9 @@ PEERINGS_BY_SCOPE = Index(
     values=lambda r: {scope(side.account, side.region) for side in (r.requester, r.accepter)},
 )
 PEERINGS_BY_VPC = Index(name="vpc_peering_by_vpc", table=PEERINGS, values=lambda r: {r.requester.vpc, r.accepter.vpc})
+PEERINGS_BY_PAIR = Index(
+    name="vpc_peering_by_pair", table=PEERINGS, values=lambda r: (vpc_pair(r.requester.vpc, r.accepter.vpc),)
+)
 PREFIX_LISTS_BY_SCOPE = Index(
     name="prefix_list_by_scope", table=PREFIX_LISTS, values=lambda r: (scope(r.account, r.region),)
 )
@@ -181,6 +189,12 @@ RULES_BY_PREFIX_LIST = Index(
 RULES_BY_PEER_GROUP = Index(
     name="rule_by_peer_group", table=GROUP_RULES, values=lambda r: (r.peer_group,) if r.peer_group else ()
 )
+RULES_BY_REMOTE_GROUP = Index(
+    name="rule_by_remote_group",
+    table=GROUP_RULES,
+    values=lambda r: (r.peer_group,) if r.peer_group and r.peer_vpc else (),
+)
+"""Rules that name a group of a peered VPC, by that group."""
 ACLS_BY_SCOPE = Index(name="acl_by_scope", table=ACLS, values=lambda r: (scope(r.account, r.region),))
 ACLS_BY_VPC = Index(name="acl_by_vpc", table=ACLS, values=lambda r: (r.vpc,))
 ACL_ASSOCIATIONS_BY_SUBNET = Index(

@@ -1,5 +1,7 @@
 """FilterGroup → its member sets and chains, shared by all ports of the group; Member → one set element.
 
+A PeerGroup has member sets alone: its rules are in another router.
+
 One nft rule per AWS rule: its comment is the rule's id and its counter belongs to it. A linear rule costs 43 ns, an
 interval set lookup over address, protocol and port 3.1 µs, so sets hold addresses only. A group has two chains per
 direction, because untracked flows are judged on every packet: a port visits the any-address rules of all its groups
@@ -12,7 +14,7 @@ from collections.abc import Iterator
 
 from ecsnet.fabric.kernel import naming, nft, router
 from ecsnet.hostplan.kernel import HostObject, NftRule
-from ecsnet.logical.network import Direction, FilterGroup, FilterRule, Member
+from ecsnet.logical.network import Direction, FilterGroup, FilterRule, Member, PeerGroup
 
 PARTS = ("open", "rest")
 """The chains of one direction, in the order in which a port visits them."""
@@ -24,6 +26,13 @@ def lower(group: FilterGroup) -> Iterator[HostObject]:
     yield rules.set(naming.members_set(group.id, 6), "ipv6_addr")
     yield from _direction(rules, group.id, "in", group.ingress)
     yield from _direction(rules, group.id, "out", group.egress)
+
+
+def lower_peer(group: PeerGroup) -> Iterator[HostObject]:
+    """Named by rules of this router."""
+    rules = router.table(group.router)
+    for version in (4, 6):
+        yield rules.set(naming.members_set(group.id, version), f"ipv{version}_addr")
 
 
 def lower_member(member: Member) -> Iterator[HostObject]:

@@ -78,6 +78,16 @@ def uplink(gateway: str) -> str:
     return _short("g", gateway)
 
 
+def peering_link(peering: str) -> str:
+    """Both ends of the veth between two peered VPCs' routers."""
+    return _short("p", peering)
+
+
+def peering_chain(peering: str, direction: str) -> str:
+    """The guard of one end of a peering, for what comes in from it or goes out to it."""
+    return f"pcx_{digits(peering)}_{direction}"
+
+
 def interface_link_key(vpc: str, interface: str) -> str:
     """The host-object key of an interface's veth."""
     return link_key(router_namespace(vpc), interface_link(interface))

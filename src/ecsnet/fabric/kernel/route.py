@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import assert_never
 
-from ecsnet.fabric.kernel import internet_gateway, naming, void
+from ecsnet.fabric.kernel import internet_gateway, naming, peering, void
 from ecsnet.hostplan.kernel import HostObject, Route
 from ecsnet.logical.network import TableRoute
 
@@ -41,6 +41,16 @@ def lower(route: TableRoute) -> Iterator[HostObject]:
                 link=naming.uplink(route.target),
                 onlink=True,
                 via=internet_gateway.inside_link(route.router, route.target).key,
+            )
+        case "peering":
+            yield Route(
+                netns=netns,
+                table=number,
+                destination=destination,
+                gateway=peering.next_hop(route.router, route.far, route.destination.version),
+                link=naming.peering_link(route.target),
+                onlink=True,
+                via=peering.link_key(route.target, route.router, route.far),
             )
         case "port":
             yield Route(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ipaddress import IPv4Address, IPv4Network, ip_network
+from typing import Literal
 
 from ecsnet.model import ec2, ecs, elbv2
 from ecsnet.model import tables as t
@@ -54,6 +55,10 @@ def route(destination: str, kind: str, target: str = "") -> ec2.Route:
     return ec2.Route(destination=ip_network(destination), target=ec2.RouteTarget(kind=kind, id=target))  # type: ignore[arg-type]
 
 
+def list_route(listed: int, kind: str, target: str = "") -> ec2.Route:
+    return ec2.Route(prefix_list=identifier("pl", listed), target=ec2.RouteTarget(kind=kind, id=target))  # type: ignore[arg-type]
+
+
 def route_table(number: int, *routes: ec2.Route, vpc: str = VPC) -> ec2.RouteTable:
     return ec2.RouteTable(
         id=identifier("rtb", number),
@@ -93,6 +98,7 @@ def rule(
     cidr: str | None = None,
     peer: int | None = None,
     peer_vpc: int | None = None,
+    listed: int | None = None,
 ) -> ec2.SecurityGroupRule:
     """`peer_vpc` is given for a group of another VPC."""
     return ec2.SecurityGroupRule(
@@ -105,6 +111,19 @@ def rule(
         cidr=None if cidr is None else ip_network(cidr),
         peer_group=None if peer is None else identifier("sg", peer),
         peer_vpc=None if peer_vpc is None else identifier("vpc", peer_vpc),
+        prefix_list=None if listed is None else identifier("pl", listed),
+    )
+
+
+def prefix_list(number: int, *blocks: str, family: Literal[4, 6] = 4) -> ec2.PrefixList:
+    return ec2.PrefixList(
+        id=identifier("pl", number),
+        account=ACCOUNT,
+        region=REGION,
+        name=f"list-{number}",
+        family=family,
+        max_entries=10,
+        entries=tuple(ec2.PrefixListEntry(cidr=ip_network(block)) for block in blocks),
     )
 
 

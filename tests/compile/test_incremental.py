@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_address
+from typing import Any
+
 import msgspec
 import rows
 from hypothesis import HealthCheck, settings
@@ -24,6 +27,9 @@ ANY_GROUPS = st.lists(SMALL, max_size=3, unique=True).map(tuple)
 KINDS = st.sampled_from(["igw", "nat", "eni", "pcx"])
 ROUTED = st.sampled_from(["0.0.0.0/0", "10.0.1.0/24", "10.0.0.0/16"])
 CIDRS = st.sampled_from(["0.0.0.0/0", "10.0.0.0/16", "10.0.1.5/32", "::/0"])
+LISTS = st.integers(min_value=-2, max_value=-1)
+"""A prefix list as a rule's peer: its number, negative."""
+BLOCKS = st.sampled_from(["0.0.0.0/0", "10.0.1.0/24", "198.51.100.0/24", "198.51.0.0/16", "203.0.113.7/32"])
 
 
 class Network(RuleBasedStateMachine):
@@ -79,13 +85,18 @@ class Network(RuleBasedStateMachine):
         kind=st.sampled_from(["igw", "nat", "eni", "pcx"]),
         index=SMALL,
         to=ROUTED,
+        listed=st.none() | st.integers(1, 2),
         there=st.booleans(),
     )
-    def route_table(self, number: int, vpc: str, kind: str, index: int, to: str, there: bool) -> None:
+    def route_table(
+        self, number: int, vpc: str, kind: str, index: int, to: str, listed: int | None, there: bool
+    ) -> None:
         with self.store.transaction() as tx:
             if there:
-                route = rows.route(to, kind, rows.identifier(kind, index))
-                tx.put(t.ROUTE_TABLES, rows.route_table(number, route, vpc=vpc))
+                routes = [rows.route(to, kind, rows.identifier(kind, index))]
+                if listed is not None:
+                    routes.append(rows.list_route(listed, "eni", rows.identifier("eni", index)))
+                tx.put(t.ROUTE_TABLES, rows.route_table(number, *routes, vpc=vpc))
             else:
                 tx.delete(t.ROUTE_TABLES, rows.identifier("rtb", number))
 
@@ -139,7 +150,7 @@ class Network(RuleBasedStateMachine):
         egress=st.booleans(),
         protocol=st.sampled_from(["-1", "tcp", "udp", "icmp", "icmpv6", "50"]),
         ports=st.sampled_from([(-1, -1), (0, 65535), (80, 80), (80, 90)]),
-        peer=SMALL | CIDRS,
+        peer=SMALL | CIDRS | LISTS,
         peer_vpc=st.none() | st.integers(1, 2),
         there=st.booleans(),
     )
@@ -158,20 +169,28 @@ class Network(RuleBasedStateMachine):
             ports = (-1, -1) if ports[0] == -1 else (8, 0)
         with self.store.transaction() as tx:
             if there:
-                cidr, peer_group = (peer, None) if isinstance(peer, str) else (None, peer)
-                row = rows.rule(
-                    number,
-                    group,
-                    egress=egress,
-                    protocol=protocol,
-                    ports=ports,
-                    cidr=cidr,
-                    peer=peer_group,
-                    peer_vpc=None if peer_group is None else peer_vpc,
-                )
-                tx.put(t.GROUP_RULES, row)
+                whom: dict[str, Any] = {"cidr": peer} if isinstance(peer, str) else {"peer": peer, "peer_vpc": peer_vpc}
+                if isinstance(peer, int) and peer < 0:
+                    whom = {"listed": -peer}
+                tx.put(t.GROUP_RULES, rows.rule(number, group, egress=egress, protocol=protocol, ports=ports, **whom))
             else:
                 tx.delete(t.GROUP_RULES, rows.identifier("sgr", number))
+
+    @rule(
+        number=st.integers(1, 2),
+        blocks=st.lists(BLOCKS, unique=True, max_size=4),
+        six=st.booleans(),
+        there=st.booleans(),
+    )
+    def prefix_list(self, number: int, blocks: list[str], six: bool, there: bool) -> None:
+        with self.store.transaction() as tx:
+            if not there:
+                tx.delete(t.PREFIX_LISTS, rows.identifier("pl", number))
+            elif six:
+                tx.put(t.PREFIX_LISTS, rows.prefix_list(number, "2001:db8::/32", family=6))
+            else:
+                order = sorted(blocks, key=lambda text: (ip_address(text.split("/")[0]), int(text.split("/")[1])))
+                tx.put(t.PREFIX_LISTS, rows.prefix_list(number, *order))
 
     @rule(number=SMALL, vpc=VPCS, allow=st.booleans(), default=st.booleans(), there=st.booleans())
     def acl(self, number: int, vpc: str, allow: bool, default: bool, there: bool) -> None:

@@ -10,19 +10,26 @@ from ecsnet.logical.network import Acl, AclRule
 from ecsnet.model.ec2 import NetworkAclEntry
 from ecsnet.model.tables import ACLS
 
+_FAMILY = {"1": 4, "58": 6}
+
 
 def acl(view: View, key: str) -> Iterator[Acl]:
     """A network ACL of a VPC that has a router; the final `*` denies are the filter's own."""
     row = view.get(ACLS, key)
     if row is None or not facts.has_router(view, row.vpc):
         return
-    entries = sorted(row.entries, key=lambda entry: entry.number)
+    entries = [entry for entry in sorted(row.entries, key=lambda entry: entry.number) if _possible(entry)]
     yield Acl(
         router=row.vpc,
         id=row.id,
         inbound=tuple(_rule(entry) for entry in entries if not entry.egress),
         outbound=tuple(_rule(entry) for entry in entries if entry.egress),
     )
+
+
+def _possible(entry: NetworkAclEntry) -> bool:
+    """ICMP from IPv6 addresses is no packet, nor is the reverse; such an entry decides about nothing."""
+    return _FAMILY.get(entry.protocol, entry.cidr.version) == entry.cidr.version
 
 
 def _rule(entry: NetworkAclEntry) -> AclRule:

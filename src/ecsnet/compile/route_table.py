@@ -1,4 +1,4 @@
-"""Route table → one TableRoute per route."""
+"""Route table → one TableRoute per route, and per block of a prefix list."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from collections.abc import Iterator
 import msgspec
 
 from ecsnet.compile import facts
+from ecsnet.compile.prefix_list import blocks
 from ecsnet.compile.view import FragmentSpec, View
 from ecsnet.logical.network import TableRoute
 from ecsnet.model.base import IpNetwork
-from ecsnet.model.ec2 import RouteTarget
+from ecsnet.model.ec2 import RouteTable, RouteTarget
 from ecsnet.model.tables import INTERFACES, NAT_GATEWAYS, ROUTE_TABLES
 
 
@@ -25,9 +26,27 @@ def table_routes(view: View, key: str) -> Iterator[TableRoute]:
     table = view.get(ROUTE_TABLES, key)
     if table is None or not facts.has_router(view, table.vpc):
         return
+    for destination, target in _destinations(view, table):
+        yield _route(view, table.vpc, table.ordinal, destination, target)
+
+
+def _destinations(view: View, table: RouteTable) -> Iterator[tuple[IpNetwork, RouteTarget]]:
+    """Every destination once with the target that counts: a static route before one by prefix list.
+
+    Of two lists with one block the route that was made first counts; AWS leaves the choice open. What a list says about
+    the VPC's own blocks is never asked, because the local routes come first (VPC user guide, "Route priority").
+    """
+    found: dict[IpNetwork, RouteTarget] = {}
     for route in table.routes:
-        if route.target.kind != "local" and route.destination is not None:
-            yield _route(view, table.vpc, table.ordinal, route.destination, route.target)
+        if route.destination is not None:
+            found[route.destination] = route.target
+    own = facts.networks(view, table.vpc)
+    for route in table.routes:
+        if route.prefix_list is not None:
+            for block in blocks(view, route.prefix_list):
+                if not facts.is_inside(block, own):
+                    found.setdefault(block, route.target)
+    return iter((block, target) for block, target in found.items() if target.kind != "local")
 
 
 def _route(view: View, vpc: str, number: int, destination: IpNetwork, target: RouteTarget) -> TableRoute:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Literal
 
 from ecsnet.compile import facts
 from ecsnet.compile.view import FragmentSpec, View
 from ecsnet.logical.network import FilterGroup, FilterRule, PeerGroup
 from ecsnet.model.ec2 import SecurityGroupRule
-from ecsnet.model.tables import GROUPS, RULES_BY_GROUP
+from ecsnet.model.tables import GROUPS, PREFIX_LISTS, RULES_BY_GROUP
 
 _NUMBERS = {"tcp": 6, "udp": 17, "icmp": 1, "icmpv6": 58}
+_FAMILY = {"icmp": 4, "icmpv6": 6}
 
 
 def filter_group(view: View, key: str) -> Iterator[FilterGroup | PeerGroup]:
@@ -33,29 +35,56 @@ def filter_group(view: View, key: str) -> Iterator[FilterGroup | PeerGroup]:
     yield FilterGroup(
         router=vpc,
         id=key,
-        ingress=tuple(_rule(rule) for rule in rules if not rule.egress),
-        egress=tuple(_rule(rule) for rule in rules if rule.egress),
+        ingress=tuple(_rule(view, rule) for rule in rules if not rule.egress),
+        egress=tuple(_rule(view, rule) for rule in rules if rule.egress),
     )
 
 
 def _enforceable(view: View, rule: SecurityGroupRule, vpc: str) -> bool:
-    """A rule for a group of this VPC or for a block.
+    """A rule for a group of this VPC, for a block or for a list of the account's own.
 
-    The same holds for a prefix list, whose addresses are not known here.
+    Not: a prefix list of AWS's, whose addresses are not known here; ICMP from IPv6 addresses or the reverse, which no
+    packet is.
     """
+    if rule.protocol in _FAMILY and _version(view, rule) not in (None, _FAMILY[rule.protocol]):
+        return False
     if rule.peer_group is not None:
         return view.project("vpc", lambda group: group.vpc, GROUPS, rule.peer_group) == vpc
-    return rule.cidr is not None
+    return rule.cidr is not None or _address_list(view, rule) is not None
 
 
-def _rule(rule: SecurityGroupRule) -> FilterRule:
+def _version(view: View, rule: SecurityGroupRule) -> int | None:
+    """The IP version of the peer; None for a group, which may have addresses of both."""
+    listed = _address_list(view, rule)
+    if listed is not None:
+        return listed[1]
+    return None if rule.cidr is None else rule.cidr.version
+
+
+def _address_list(view: View, rule: SecurityGroupRule) -> tuple[str, Literal[4, 6]] | None:
+    """The list with its IP version; what it holds is no matter of the group, so that entries change no group."""
+    if rule.prefix_list is None:
+        return None
+    family = view.project("family", lambda listed: listed.family, PREFIX_LISTS, rule.prefix_list)
+    return None if family is None else (rule.prefix_list, family)
+
+
+def _rule(view: View, rule: SecurityGroupRule) -> FilterRule:
     protocol = None if rule.protocol == "-1" else _NUMBERS.get(rule.protocol) or int(rule.protocol)
     ports = icmp = None
     if protocol in (6, 17) and not (rule.from_port <= 0 and rule.to_port in (-1, 65535)):
         ports = (rule.from_port, rule.to_port)
     elif protocol in (1, 58) and rule.from_port != -1:
         icmp = (rule.from_port, None if rule.to_port == -1 else rule.to_port)
-    return FilterRule(id=rule.id, protocol=protocol, ports=ports, icmp=icmp, network=rule.cidr, group=rule.peer_group)
+    return FilterRule(
+        id=rule.id,
+        protocol=protocol,
+        ports=ports,
+        icmp=icmp,
+        network=rule.cidr,
+        group=rule.peer_group,
+        address_list=_address_list(view, rule),
+    )
 
 
 FRAGMENTS = (FragmentSpec(name="filter_group", table=GROUPS, run=filter_group),)

@@ -86,7 +86,7 @@ class Port(LogicalObject, frozen=True, kw_only=True, gc=False):
 
 
 class FilterRule(LogicalObject, frozen=True, kw_only=True, gc=False):
-    """Admits packets of a protocol from (or to) one network or the members of one group."""
+    """Admits packets of a protocol from (or to) one network, the members of one group or the blocks of one list."""
 
     id: str
     protocol: int | None
@@ -97,6 +97,8 @@ class FilterRule(LogicalObject, frozen=True, kw_only=True, gc=False):
     """Type and code (None: every code); None for all."""
     network: IpNetwork | None = None
     group: str | None = None
+    address_list: tuple[str, Literal[4, 6]] | None = None
+    """Id and IP version of an `AddressList` of the router."""
 
 
 class FilterGroup(LogicalObject, frozen=True, kw_only=True, gc=False):
@@ -121,6 +123,22 @@ class PeerGroup(LogicalObject, frozen=True, kw_only=True, gc=False):
 
     router: str
     id: str
+
+
+class AddressList(LogicalObject, frozen=True, kw_only=True, gc=False):
+    """Address blocks of one IP version that filter rules name together."""
+
+    router: str
+    id: str
+    version: Literal[4, 6]
+
+
+class AddressListEntry(LogicalObject, frozen=True, kw_only=True, gc=False):
+    """One block of a list. Blocks of a list do not overlap."""
+
+    router: str
+    list: str
+    network: IpNetwork
 
 
 class AclRule(LogicalObject, frozen=True, kw_only=True, gc=False):

@@ -116,6 +116,10 @@ class PrefixListEntry(Record, frozen=True, kw_only=True, gc=False):
     description: str | None = None
 
 
+PrefixListState = Literal["create-complete", "modify-complete", "modify-failed", "restore-complete"]
+"""AWS's states without those of work in progress: a change is in force when the call that made it is answered."""
+
+
 class PrefixList(Record, frozen=True, kw_only=True, gc=False):
     """A customer-managed prefix list. AWS's own lists are not stored (`services/ec2/prefix_lists.py`)."""
 
@@ -128,10 +132,18 @@ class PrefixList(Record, frozen=True, kw_only=True, gc=False):
     version: int = 1
     entries: tuple[PrefixListEntry, ...] = ()
     """Sorted by CIDR."""
-    history: tuple[tuple[int, tuple[PrefixListEntry, ...]], ...] = ()
-    """((earlier version, its entries), …), the newest last."""
-    state: str = "create-complete"
+    state: PrefixListState = "create-complete"
+    state_message: str | None = None
+    """Why the last modification failed."""
     tags: Tags = ()
+
+
+class PrefixListVersion(Record, frozen=True, kw_only=True, gc=False):
+    """What a prefix list held at an earlier version. A row of its own, so that a change writes no history anew."""
+
+    prefix_list: str
+    version: int
+    entries: tuple[PrefixListEntry, ...]
 
 
 class FlowLog(Record, frozen=True, kw_only=True, gc=False):

@@ -16,6 +16,11 @@ VPC_ENDPOINTS = Table(name="vpc_endpoint", record=ec2.VpcEndpoint, key=lambda r:
 EGRESS_ONLY_GATEWAYS = Table(name="egress_only_gateway", record=ec2.EgressOnlyInternetGateway, key=lambda r: r.id)
 PEERINGS = Table(name="vpc_peering", record=ec2.VpcPeeringConnection, key=lambda r: r.id)
 PREFIX_LISTS = Table(name="prefix_list", record=ec2.PrefixList, key=lambda r: r.id)
+PREFIX_LIST_VERSIONS = Table(
+    name="prefix_list_version",
+    record=ec2.PrefixListVersion,
+    key=lambda r: prefix_list_version_key(r.prefix_list, r.version),
+)
 FLOW_LOGS = Table(name="flow_log", record=ec2.FlowLog, key=lambda r: r.id)
 CIDR_RESERVATIONS = Table(name="cidr_reservation", record=ec2.CidrReservation, key=lambda r: r.id)
 INSTANCES = Table(name="instance", record=ec2.Instance, key=lambda r: r.id)
@@ -85,6 +90,10 @@ def export_key(account: str, region: str, name: str) -> str:
 def vpc_pair(one: str, other: str) -> str:
     """The same text for two VPCs in either order."""
     return f"{min(one, other)}/{max(one, other)}"
+
+
+def prefix_list_version_key(prefix_list: str, version: int) -> str:
+    return f"{prefix_list}/{version}"
 
 
 def target_key(target_group: str, target: str, port: int) -> str:
@@ -161,6 +170,9 @@ PEERINGS_BY_PAIR = Index(
 )
 PREFIX_LISTS_BY_SCOPE = Index(
     name="prefix_list_by_scope", table=PREFIX_LISTS, values=lambda r: (scope(r.account, r.region),)
+)
+PREFIX_LIST_VERSIONS_BY_LIST = Index(
+    name="prefix_list_version_by_list", table=PREFIX_LIST_VERSIONS, values=lambda r: (r.prefix_list,)
 )
 FLOW_LOGS_BY_SCOPE = Index(name="flow_log_by_scope", table=FLOW_LOGS, values=lambda r: (scope(r.account, r.region),))
 FLOW_LOGS_BY_RESOURCE = Index(name="flow_log_by_resource", table=FLOW_LOGS, values=lambda r: (r.resource,))

@@ -1,4 +1,5 @@
-"""FilterGroup → its member sets and chains, shared by all ports of the group; Member → one set element.
+"""FilterGroup → its member sets and chains, shared by all ports of the group; Member → one set element; AddressList and
+its entries → a set that all groups share.
 
 A PeerGroup has member sets alone: its rules are in another router.
 
@@ -14,7 +15,15 @@ from collections.abc import Iterator
 
 from ecsnet.fabric.kernel import naming, nft, router
 from ecsnet.hostplan.kernel import HostObject, NftRule
-from ecsnet.logical.network import Direction, FilterGroup, FilterRule, Member, PeerGroup
+from ecsnet.logical.network import (
+    AddressList,
+    AddressListEntry,
+    Direction,
+    FilterGroup,
+    FilterRule,
+    Member,
+    PeerGroup,
+)
 
 PARTS = ("open", "rest")
 """The chains of one direction, in the order in which a port visits them."""
@@ -38,6 +47,17 @@ def lower_peer(group: PeerGroup) -> Iterator[HostObject]:
 def lower_member(member: Member) -> Iterator[HostObject]:
     group_set = naming.members_set(member.group, member.address.version)
     yield router.table(member.router).element(group_set, str(member.address))
+
+
+def lower_list(listed: AddressList) -> Iterator[HostObject]:
+    """One set per router, shared by every rule that names the list."""
+    kind = f"ipv{listed.version}_addr"
+    yield router.table(listed.router).set(naming.address_list_set(listed.id), kind, flags=("interval",))
+
+
+def lower_list_entry(entry: AddressListEntry) -> Iterator[HostObject]:
+    list_set = naming.address_list_set(entry.list)
+    yield router.table(entry.router).element(list_set, nft.network_text(entry.network))
 
 
 def _direction(
@@ -66,6 +86,9 @@ def _lines(rule: FilterRule, side: nft.Side, verdict: str) -> Iterator[NftRule]:
     elif rule.group is not None:
         versions = {1: (4,), 58: (6,)}.get(rule.protocol or 0, (4, 6))
         peers = [nft.member(side, version, naming.members_set(rule.group, version)) for version in versions]
+    elif rule.address_list is not None:
+        list_id, version = rule.address_list
+        peers = [nft.member(side, version, naming.address_list_set(list_id))]
     else:
         raise ValueError(f"rule {rule.id} has no peer")
     for peer in peers:

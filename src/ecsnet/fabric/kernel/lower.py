@@ -35,6 +35,8 @@ NETWORK_LOWERINGS: Mapping[type[LogicalObject], Lowering] = {
     network.FilterGroup: group.lower,
     network.Member: group.lower_member,
     network.PeerGroup: group.lower_peer,
+    network.AddressList: group.lower_list,
+    network.AddressListEntry: group.lower_list_entry,
     network.Acl: acl.lower,
     network.TableRoute: route.lower,
     network.Peering: peering.lower,

@@ -103,6 +103,11 @@ def members_set(group: str, version: int) -> str:
     return f"m{version}_{digits(group)}"
 
 
+def address_list_set(identifier: str) -> str:
+    """The set of an address list's blocks."""
+    return f"pl_{digits(identifier)}"
+
+
 def group_chain(group: str, direction: str, part: str) -> str:
     return f"sg_{digits(group)}_{direction}_{part}"
 

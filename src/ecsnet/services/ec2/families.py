@@ -61,6 +61,15 @@ VPC_ENDPOINT = Family(
     missing_text="The VpcEndPoint ID '{id}' does not exist",
     malformed="InvalidVpcEndpointId.Malformed",
 )
+PREFIX_LIST = Family(
+    noun="prefix-list",
+    prefix="pl",
+    table=tables.PREFIX_LISTS,
+    scope=tables.PREFIX_LISTS_BY_SCOPE,
+    missing="InvalidPrefixListID.NotFound",
+    missing_text="The prefix list ID '{id}' does not exist",
+    malformed="InvalidPrefixListId.Malformed",
+)
 ELASTIC_IP = Family(
     noun="elastic-ip",
     prefix="eipalloc",
@@ -114,6 +123,7 @@ ALL: tuple[Family[Any], ...] = (
     ROUTE_TABLE,
     NAT_GATEWAY,
     VPC_ENDPOINT,
+    PREFIX_LIST,
     ELASTIC_IP,
     GROUP,
     ACL,

@@ -20,6 +20,8 @@ DEFAULTS = {
     "gateway_endpoints_per_region": 20,
     "acls_per_vpc": 200,
     "entries_per_acl": 20,
+    "prefix_lists_per_region": 100,
+    "entries_per_prefix_list": 1000,
     "interfaces_per_region": 5000,
     "addresses_per_interface": 50,
 }

@@ -23,7 +23,17 @@ from ecsnet.services.ec2 import errors, families, idempotency
 from ecsnet.services.ec2.filters import Extract, Filters, flag
 from ecsnet.services.ec2.listing import Listing, drop_empty, each
 from ecsnet.services.ec2.quotas import quota
-from ecsnet.services.ec2.routes import check_destination, destination, route_item, route_state, target, target_record
+from ecsnet.services.ec2.routes import (
+    Destination,
+    check_destination,
+    destination,
+    leads_to,
+    route_item,
+    route_state,
+    routes_fit,
+    target,
+    target_record,
+)
 from ecsnet.services.ec2.tagging import specified, tag_set
 from ecsnet.services.ec2.vpc_parts import add_route_table
 
@@ -137,10 +147,14 @@ def create_route(call: Call, request: Request) -> Reply:
     if _find(table, block) is not None:
         raise AwsError("RouteAlreadyExists", f"The route identified by {block} already exists.")
     check_destination(call, table, block, chosen.kind)
-    of_family = [one for one in table.routes if one.destination and one.destination.version == block.version]
-    if len(of_family) >= quota(call, "routes_per_table"):
+    new = (
+        ec2.Route(prefix_list=block, target=chosen)
+        if isinstance(block, str)
+        else ec2.Route(destination=block, target=chosen)
+    )
+    if not routes_fit(call, (*table.routes, new)):
         raise errors.limit_exceeded("RouteLimitExceeded", "routes")
-    _put_routes(call, table, (*table.routes, ec2.Route(destination=block, target=chosen)))
+    _put_routes(call, table, (*table.routes, new))
     return {"Return": True}
 
 
@@ -174,17 +188,16 @@ def delete_route(call: Call, request: Request) -> Reply:
     block = destination(call, request)
     old = _find(table, block)
     if old is None:
-        raise AwsError(
-            "InvalidRoute.NotFound", f"no route with destination-cidr-block {block} in route table {table.id}"
-        )
+        kind = "prefix-list-id" if isinstance(block, str) else "cidr-block"
+        raise AwsError("InvalidRoute.NotFound", f"no route with destination-{kind} {block} in route table {table.id}")
     if old.origin == "CreateRouteTable":
         raise AwsError("InvalidParameterValue", f"cannot remove local route {block} in route table {table.id}")
     _put_routes(call, table, tuple(one for one in table.routes if one is not old))
     return {}
 
 
-def _find(table: ec2.RouteTable, block: IPv4Network | IPv6Network) -> ec2.Route | None:
-    return next((one for one in table.routes if one.destination == block), None)
+def _find(table: ec2.RouteTable, where: Destination) -> ec2.Route | None:
+    return next((one for one in table.routes if leads_to(one, where)), None)
 
 
 def _put_routes(call: Call, table: ec2.RouteTable, routes: tuple[ec2.Route, ...]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from ipaddress import IPv4Network, IPv6Network
 from typing import Any, Literal, assert_never
 
@@ -16,7 +16,8 @@ from ecsnet.model.tables import (
 )
 from ecsnet.services.call import AwsError, Call, Request, not_implemented
 from ecsnet.services.ec2 import cidrs, errors, families
-from ecsnet.services.ec2.prefix_lists import prefix_list
+from ecsnet.services.ec2.prefix_lists import ServiceList, prefix_list, weight
+from ecsnet.services.ec2.quotas import quota
 from ecsnet.services.ec2.vpc_parts import LOCAL
 from ecsnet.store.snapshot import Reader
 
@@ -36,14 +37,21 @@ _UNKNOWN_TARGETS = {
 _UNSUPPORTED = ("CoreNetworkArn", "OdbNetworkArn")
 
 
-def destination(call: Call, request: Request) -> IPv4Network | IPv6Network:
-    """The destination block. Raises MissingParameter, InvalidParameterValue, InvalidPrefixListID.NotFound."""
+Destination = IPv4Network | IPv6Network | str
+"""A block, or the id of a prefix list."""
+
+
+def destination(call: Call, request: Request) -> Destination:
+    """Where the route leads. Raises MissingParameter, InvalidParameterValue, InvalidPrefixListID.NotFound."""
     if request.get("DestinationPrefixListId"):
-        name = prefix_list(call, request["DestinationPrefixListId"]).name
-        raise AwsError(
-            "InvalidParameterValue",
-            f"Routes to {name} are made and removed with a VPC endpoint (CreateVpcEndpoint, ModifyVpcEndpoint).",
-        )
+        listed = prefix_list(call, request["DestinationPrefixListId"])
+        if isinstance(listed, ServiceList):
+            raise AwsError(
+                "InvalidParameterValue",
+                f"Routes to {listed.name} are made and removed with a VPC endpoint (CreateVpcEndpoint, "
+                "ModifyVpcEndpoint).",
+            )
+        return listed.id
     block: IPv4Network | IPv6Network
     if request.get("DestinationCidrBlock"):
         block = cidrs.ipv4(request["DestinationCidrBlock"], "destinationCidrBlock")
@@ -54,13 +62,36 @@ def destination(call: Call, request: Request) -> IPv4Network | IPv6Network:
     return block
 
 
-def check_destination(call: Call, table: ec2.RouteTable, block: IPv4Network | IPv6Network, kind: str) -> None:
+def leads_to(route: ec2.Route, where: Destination) -> bool:
+    """Whether this is the table's route for exactly this destination."""
+    return where in (route.destination, route.prefix_list)
+
+
+def routes_fit(call: Call, routes: Iterable[ec2.Route]) -> bool:
+    """Whether a table's routes are within the quota, which counts per address family.
+
+    A prefix list counts as many times as it may have entries (VPC User Guide, "Amazon VPC quotas").
+    """
+    limit = quota(call, "routes_per_table")
+    routes = list(routes)
+    return all(sum(_weight(call, route, version) for route in routes) <= limit for version in (4, 6))
+
+
+def _weight(call: Call, route: ec2.Route, version: int) -> int:
+    if route.prefix_list is not None:
+        return weight(call, route.prefix_list, version)
+    return int(route.destination is not None and route.destination.version == version)
+
+
+def check_destination(call: Call, table: ec2.RouteTable, block: Destination, kind: str) -> None:
     """Refuse what the VPC User Guide ("Route table concepts") refuses.
 
     Raises InvalidParameterValue for link-local services and for a block that is more specific than a local route but
     not a whole subnet, or that goes to another target than a NAT gateway, an interface or a gateway load balancer
-    endpoint.
+    endpoint. Entries of a prefix list may be anything: the local routes are looked at first.
     """
+    if isinstance(block, str):
+        return
     reserved = _LINK_LOCAL_SERVICES if isinstance(block, IPv4Network) else _LINK_LOCAL_SERVICES_6
     if _within(block, reserved):
         raise errors.invalid_value("destinationCidrBlock", block, f"It is within {reserved}, which AWS services use.")

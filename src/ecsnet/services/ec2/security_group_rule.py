@@ -23,6 +23,7 @@ from ecsnet.services.ec2.permissions import (
     requested,
     rule_identity,
 )
+from ecsnet.services.ec2.prefix_lists import weight
 from ecsnet.services.ec2.quotas import quota
 from ecsnet.services.ec2.regions import arn
 from ecsnet.services.ec2.security_group import named_group
@@ -75,16 +76,28 @@ def _rules(call: Call, group: str, egress: bool) -> Iterator[ec2.SecurityGroupRu
     return (rule for rule in call.tx.find(RULES_BY_GROUP, group) if rule.egress is egress)
 
 
-def _check_quota(call: Call, group: str, egress: bool) -> None:
-    """A reference to a group counts in both families (VPC User Guide, "Amazon VPC quotas")."""
+def rules_fit(call: Call, group: str, *, egress: bool) -> bool:
+    """Whether a group's rules of one direction are within the quota, which counts per address family.
+
+    A reference to a group counts in both, one to a prefix list as many times as the list may have entries (VPC User
+    Guide, "Amazon VPC quotas").
+    """
     limit = quota(call, "rules_per_group")
     rules = list(_rules(call, group, egress))
-    for other_family in (IPv6Network, IPv4Network):
-        if sum(1 for rule in rules if not isinstance(rule.cidr, other_family)) > limit:
-            raise AwsError(
-                "RulesPerSecurityGroupLimitExceeded",
-                "The maximum number of rules per security group has been reached.",
-            )
+    return all(sum(_weight(call, rule, version) for rule in rules) <= limit for version in (4, 6))
+
+
+def _weight(call: Call, rule: ec2.SecurityGroupRule, version: int) -> int:
+    if rule.prefix_list is not None:
+        return weight(call, rule.prefix_list, version)
+    return int(rule.cidr is None or rule.cidr.version == version)
+
+
+def _check_quota(call: Call, group: str, egress: bool) -> None:
+    if not rules_fit(call, group, egress=egress):
+        raise AwsError(
+            "RulesPerSecurityGroupLimitExceeded", "The maximum number of rules per security group has been reached."
+        )
 
 
 def _revoke(call: Call, request: Request, *, egress: bool) -> Reply:

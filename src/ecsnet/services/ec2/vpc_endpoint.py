@@ -17,7 +17,7 @@ from ecsnet.services.call import AwsError, Cached, Call, Operation, Reply, Reque
 from ecsnet.services.ec2 import errors, families, idempotency
 from ecsnet.services.ec2.filters import Filters
 from ecsnet.services.ec2.listing import Listing, drop_empty, each
-from ecsnet.services.ec2.prefix_lists import PrefixList, list_of_service, service_lists
+from ecsnet.services.ec2.prefix_lists import ServiceList, list_of_service, service_lists
 from ecsnet.services.ec2.quotas import quota
 from ecsnet.services.ec2.regions import region_info
 from ecsnet.services.ec2.tagging import specified, tag_set
@@ -99,7 +99,7 @@ def _leave(call: Call, endpoint: ec2.VpcEndpoint, route_tables: Iterable[str]) -
         call.tx.put(ROUTE_TABLES, msgspec.structs.replace(table, routes=routes))
 
 
-def _prefix_list(endpoint: ec2.VpcEndpoint) -> PrefixList:
+def _prefix_list(endpoint: ec2.VpcEndpoint) -> ServiceList:
     listed = list_of_service(endpoint.region, endpoint.service)
     if listed is None:
         raise LookupError(f"{endpoint.id} is for {endpoint.service}, which has no prefix list")
@@ -181,7 +181,7 @@ _LISTING = Listing(
     items=each(_cached),
 )
 
-_SERVICE_FILTERS: Filters[PrefixList] = Filters(
+_SERVICE_FILTERS: Filters[ServiceList] = Filters(
     fields={
         "owner": lambda call, r: ("amazon",),
         "service-name": lambda call, r: (r.name,),

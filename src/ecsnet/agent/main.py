@@ -26,6 +26,7 @@ from ecsnet.agent.drivers.network import NetworkDriver
 from ecsnet.agent.drivers.nft import NftDriver
 from ecsnet.agent.namespaces import MARKER, NamespaceFiles
 from ecsnet.agent.parts import PARTS
+from ecsnet.agent.prober.part import Prober
 from ecsnet.agent.server import Server
 from ecsnet.hostplan.kernel import HostObject
 from ecsnet.hostplan.messages import Applied, Delta, Hello, Sync, ToControl
@@ -71,7 +72,8 @@ class Agent:
         self._suspicions: list[tuple[Driver, Collection[str], Mapping[str, HostObject]]] = []
         self._read_back = read_back
         self.converge = Converge(drivers, time.monotonic)
-        asks: dict[str, AskHandler] = {"nft": _nft_ask(nft), "stats": self._stats}
+        self._prober = Prober(state)
+        asks: dict[str, AskHandler] = {"nft": _nft_ask(nft), "stats": self._stats, "probe": self._prober.ask}
         for part in parts:
             asks |= part.asks
         self._early: list[ToControl] = []
@@ -171,6 +173,7 @@ class Agent:
         if self._server is not None:
             self._server.close()
         self._dial.close()
+        self._prober.close()
         for driver in self._drivers:
             driver.close()
 

@@ -1,7 +1,8 @@
 """Reads what filters say about packets (docs/decisions.md): netfilter's log groups of one network namespace.
 
 nfnetlink_log by a plain netlink socket (linux/netfilter/nfnetlink_log.h). The kernel gives every group of a namespace
-to one socket only: whoever binds it second is refused (`BusyError`). So one process reads, and tells the others.
+to one socket only: whoever binds it second is refused (`BusyError`). So every
+reading process has groups of its own (docs/decisions.md).
 
 Nothing is lost silently: the kernel numbers the events of a group, and says ENOBUFS when its buffer was full.
 """
@@ -19,7 +20,8 @@ import msgspec
 from ecsnet.agent.netlink import NETLINK_NETFILTER, NLM_F_ACK, NLM_F_REQUEST, attribute, attributes
 
 DROPS, ACCEPTS = 1, 2
-"""The two groups of docs/decisions.md."""
+PROBER_DROPS, PROBER_ACCEPTS = 3, 4
+"""The groups of docs/decisions.md: the same words twice, because a group has one reader."""
 
 _SUBSYSTEM = 4 << 8
 _PACKET, _CONFIG = _SUBSYSTEM, _SUBSYSTEM | 1

@@ -39,7 +39,7 @@ def rule_set() -> list[HostObject]:
         "iifname . ether saddr . ip saddr @trial_known accept",
         "ip daddr @trial_ranges ct mark set ct mark or 1",
         "iifname vmap @trial_gates",
-        'log prefix "trial" group 1 snaplen 96 counter drop',
+        'log prefix "trial" group 1 snaplen 128 log prefix "trial" group 3 snaplen 128 counter drop',
     )
     return [
         NftTable(netns=_A, family="inet", name="trial", owner="trial"),

@@ -105,5 +105,5 @@ def assemble(steps: Sequence[Step]) -> bytes:
 def attach(made: socket.socket, program: bytes) -> None:
     """Give the socket the program. Raises OSError."""
     buffer = ctypes.create_string_buffer(program, len(program))
-    # struct sock_fprog: count, padding, pointer
-    made.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, struct.pack("@HP", len(program) // 8, ctypes.addressof(buffer)))
+    fprog = struct.pack("@HP", len(program) // 8, ctypes.addressof(buffer))  # struct sock_fprog: count, pointer
+    made.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, fprog)

@@ -91,9 +91,8 @@ def craft(probe: Probe, number: int, source_port: int, signature: Signature) -> 
         head = _IPV6.pack(6 << 28, len(upper), protocol, _HOPS, source.packed, destination.packed)
     else:
         # The kernel fills in the header checksum.
-        fragment = _DONT_FRAGMENT
-        length = _IPV4.size + len(upper)
-        head = _IPV4.pack(0x45, 0, length, number & 0xFFFF, fragment, _HOPS, protocol, 0, source.packed, destination.packed)
+        length, name = _IPV4.size + len(upper), number & 0xFFFF
+        head = _IPV4.pack(0x45, 0, length, name, _DONT_FRAGMENT, _HOPS, protocol, 0, source.packed, destination.packed)
     return Crafted(data=head + upper, source=source, destination=str(destination), source_port=source_port)
 
 
@@ -105,7 +104,7 @@ def _port(probe: Probe) -> int:
 
 def _checksum(data: bytes) -> int:
     """RFC 1071."""
-    total = sum(struct.unpack(f"!{len(data) // 2}H", data))
+    total: int = sum(struct.unpack(f"!{len(data) // 2}H", data))
     while total > 0xFFFF:
         total = (total & 0xFFFF) + (total >> 16)
     return ~total & 0xFFFF

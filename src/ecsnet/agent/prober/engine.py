@@ -39,13 +39,12 @@ class _Word:
 class _Flight:
     """What is known of a probe so far."""
 
-    __slots__ = ("accepted", "arrived", "destination_port", "done", "dropped", "probe", "reply", "source", "source_port")
+    __slots__ = ("accepted", "arrived", "done", "dropped", "probe", "reply", "source", "source_port")
 
     def __init__(self, probe: Probe, source: bytes, source_port: int) -> None:
         self.probe: Final = probe
         self.source: Final = source
         self.source_port: Final = source_port
-        self.destination_port: Final = probe.port
         self.arrived: list[str] = []
         self.reply: Reply | None = None
         self.dropped: list[_Word] = []
@@ -56,7 +55,7 @@ class _Flight:
         """Whether a datagram that carries the probe's number is its echo and not the probe, translated or not."""
         if packet.destination == self.source:
             return True
-        return not (packet.source == self.source or packet.destination_port == self.destination_port)
+        return not (packet.source == self.source or packet.destination_port == self.probe.port)
 
 
 class Engine:

@@ -11,15 +11,12 @@ import select
 import socket
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv6Address
-from typing import Literal
+from typing import Literal, TypeVar
 
 from ecsnet.agent.namespaces import NamespaceFiles
-from ecsnet.agent.nflog import LogReader
+from ecsnet.agent.nflog import PROBER_ACCEPTS, PROBER_DROPS, LogReader
 from ecsnet.agent.prober import bpf
 from ecsnet.agent.prober.craft import Signature
-
-PROBE_GROUPS = (1, 2)
-"""The log groups that are the prober's to read."""
 
 _BUFFER = 4 << 20
 """Bytes; the kernel gives an ordinary user at most net.core.rmem_max. A packet takes about 800 of them."""
@@ -64,6 +61,7 @@ class LogPoint:
 
 
 Point = TapPoint | LogPoint
+P = TypeVar("P", TapPoint, LogPoint)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -127,7 +125,7 @@ class Points:
         opened = self._namespace(netns)
         if opened.log is None:
             with self._files.inside(netns):
-                reader = LogReader(netns, PROBE_GROUPS)
+                reader = LogReader(netns, (PROBER_DROPS, PROBER_ACCEPTS))
             opened.log = self._watch(reader.fileno(), LogPoint(netns=netns, reader=reader))
 
     def ready(self, seconds: float) -> list[Point]:
@@ -144,7 +142,7 @@ class Points:
         for netns in list(self._open):
             self._close(netns)
 
-    def _watch(self, descriptor: int, point: Point) -> Point:
+    def _watch(self, descriptor: int, point: P) -> P:
         self._poll.register(descriptor, select.EPOLLIN)
         self._points[descriptor] = point
         return point

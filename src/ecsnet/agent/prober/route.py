@@ -1,4 +1,4 @@
-"""Which route takes a packet: the kernel's own look-up (RTM_GETROUTE with RTM_F_FIB_MATCH, `ip route get … fibmatch`)."""
+"""Which route takes a packet: the kernel's own look-up (RTM_GETROUTE, RTM_F_FIB_MATCH; `ip route get … fibmatch`)."""
 
 from __future__ import annotations
 

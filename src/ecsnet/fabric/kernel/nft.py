@@ -20,10 +20,12 @@ _NAME = re.compile(r"[a-z][a-z0-9_]*")
 _COMMENT = re.compile(r"[A-Za-z0-9/_.* -]{0,128}")  # nft refuses longer comments
 _PREFIX_LIMIT = 127  # a log prefix of 128 characters is refused
 
-DENY_LOG_GROUP = 1
-ADMIT_LOG_GROUP = 2
-_SNAPLEN = 96
-"""Bytes of a logged packet: enough for both IP headers, ports and the inner header of an ICMP error."""
+DENY_LOG_GROUPS = (1, 3)
+ADMIT_LOG_GROUPS = (2, 4)
+"""The kernel gives a log group to one reader only: the first of each is the flow reader's, the second the prober's."""
+
+_SNAPLEN = 128
+"""Bytes of a logged packet: enough for the headers and first data of the packet that an ICMPv6 error quotes."""
 
 
 def rule(*parts: str, comment: str = "") -> NftRule:
@@ -87,10 +89,7 @@ def protocol(number: int | None, ports: tuple[int, int] | None, icmp: tuple[int,
 
 def log(reason: str) -> str:
     """Log the first bytes of the packet under `D <reason>`, and count it."""
-    prefix = f"D {reason}"
-    if len(prefix) > _PREFIX_LIMIT:
-        raise ValueError(f"log prefix too long: {prefix!r}")
-    return f'log prefix "{prefix}" group {DENY_LOG_GROUP} snaplen {_SNAPLEN} counter'
+    return f"{_words(f'D {reason}', DENY_LOG_GROUPS)} counter"
 
 
 def deny(reason: str) -> str:
@@ -100,7 +99,13 @@ def deny(reason: str) -> str:
 
 def admitted(rule_id: str) -> str:
     """Log the first bytes of the packet under `A <rule id>`; no verdict."""
-    return f'log prefix "A {rule_id}" group {ADMIT_LOG_GROUP} snaplen {_SNAPLEN}'
+    return _words(f"A {rule_id}", ADMIT_LOG_GROUPS)
+
+
+def _words(prefix: str, groups: tuple[int, ...]) -> str:
+    if len(prefix) > _PREFIX_LIMIT:
+        raise ValueError(f"log prefix too long: {prefix!r}")
+    return " ".join(f'log prefix "{prefix}" group {group} snaplen {_SNAPLEN}' for group in groups)
 
 
 def link(link_name: str) -> str:

@@ -7,11 +7,13 @@ from typing import Literal
 
 from ecsnet.compile.view import Query, View
 from ecsnet.model.base import IpNetwork, Record
-from ecsnet.model.ec2 import NatGateway, SecurityGroupRule, VpcPeeringConnection
+from ecsnet.model.ec2 import NatGateway, SecurityGroupRule, VpcPeeringConnection, holds_stack
 from ecsnet.model.ecs import Task, holds_interface
 from ecsnet.model.tables import (
     GROUPS,
+    INSTANCES,
     INTERFACES,
+    INTERFACES_BY_OWNER,
     INTERFACES_BY_VPC,
     INTERNET_GATEWAYS_BY_VPC,
     LOAD_BALANCERS,
@@ -31,7 +33,7 @@ from ecsnet.model.tables import (
 class Place(Record, frozen=True, kw_only=True, gc=False):
     """Where an interface is: in which segment, whose network stack holds it, and as which of its interfaces."""
 
-    kind: Literal["task", "balancer", "nat"]
+    kind: Literal["task", "balancer", "nat", "instance"]
     host: str
     index: int
     number: int
@@ -191,7 +193,27 @@ def _find_place(view: View, interface: str) -> Place | None:
                 return None
             return Place(kind="balancer", host=owner, index=nodes.index(interface), number=number, network=network)
         case "instance":
-            return None  # container instances have no network stack of their own yet, so nothing holds the interface
+            home = view.project("stack_in", lambda i: i.vpc if holds_stack(i) else None, INSTANCES, owner)
+            index = view.ask(_DEVICE, interface) if home == row.vpc else None
+            if index is None:
+                return None
+            return Place(kind="instance", host=owner, index=index, number=number, network=network)
+
+
+def _find_device(view: View, interface: str) -> int | None:
+    """The index of an instance's interface; None when another one claims the same first."""
+    row = view.get(INTERFACES, interface)
+    if row is None or row.attachment is None:
+        return None
+    index = row.attachment.device_index
+    for other in view.keys(INTERFACES_BY_OWNER, row.attachment.owner):
+        claimed = view.project("device", lambda one: one.attachment and one.attachment.device_index, INTERFACES, other)
+        if claimed == index and other < interface:
+            return None
+    return index
+
+
+_DEVICE = Query(name="device", run=_find_device)
 
 
 PLACE = Query(name="place", run=_find_place)

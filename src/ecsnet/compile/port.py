@@ -1,4 +1,5 @@
-"""Network interface → Port and its group memberships; task and load balancer → the Host that owns ports."""
+"""Network interface → Port and its group memberships; task, load balancer and instance → the Host
+that owns ports."""
 
 from __future__ import annotations
 
@@ -8,9 +9,9 @@ from ecsnet.compile import facts
 from ecsnet.compile.view import FragmentSpec, View
 from ecsnet.logical.base import LogicalObject
 from ecsnet.logical.network import Host, IpAddress, Member, OpenPort, Port
-from ecsnet.model.ec2 import NetworkInterface
+from ecsnet.model.ec2 import NetworkInterface, holds_stack
 from ecsnet.model.ecs import holds_interface
-from ecsnet.model.tables import GROUPS, INTERFACES, LOAD_BALANCERS, TASKS
+from ecsnet.model.tables import GROUPS, INSTANCES, INTERFACES, LOAD_BALANCERS, TASKS
 
 
 def port(view: View, key: str) -> Iterator[LogicalObject]:
@@ -86,9 +87,16 @@ def balancer_host(view: View, key: str) -> Iterator[Host]:
         yield Host(id=key, kind="balancer")
 
 
+def instance_host(view: View, key: str) -> Iterator[Host]:
+    """The network stack of an instance that runs or is about to; a stopped one has none."""
+    if view.project("stack", holds_stack, INSTANCES, key):
+        yield Host(id=key, kind="instance")
+
+
 FRAGMENTS = (
     FragmentSpec(name="port", table=INTERFACES, run=port),
     FragmentSpec(name="open_ports", table=INTERFACES, run=open_ports),
     FragmentSpec(name="task_host", table=TASKS, run=task_host),
     FragmentSpec(name="balancer_host", table=LOAD_BALANCERS, run=balancer_host),
+    FragmentSpec(name="instance_host", table=INSTANCES, run=instance_host),
 )

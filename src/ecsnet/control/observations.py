@@ -1,7 +1,8 @@
 """Writes what the agent saw into the store; nothing else may claim that something is in force.
 
-Interfaces and load balancers count as seen when the host objects that publish them are in force: this module keeps,
-per such owner, the published keys that are still awaited.
+Interfaces, load balancers and instances count as seen when the host objects that publish them are in force: this
+module keeps, per such owner, the published keys that are still awaited. An instance that stops counts as gone when the
+agent has taken its network stack down.
 """
 
 from __future__ import annotations
@@ -13,13 +14,15 @@ from ecsnet.controllers import target_health
 from ecsnet.controllers.absent import forget_absent
 from ecsnet.hostplan.kernel import HostObject
 from ecsnet.hostplan.messages import Applied, ContainerSeen, TargetSeen
-from ecsnet.model.ec2 import ObservedInterface
+from ecsnet.model.ec2 import ObservedInstance, ObservedInterface
 from ecsnet.model.ecs import ObservedContainer
 from ecsnet.model.elbv2 import ObservedLoadBalancer
 from ecsnet.model.tables import (
+    INSTANCES,
     INTERFACES,
     LOAD_BALANCERS,
     OBSERVED_CONTAINERS,
+    OBSERVED_INSTANCES,
     OBSERVED_INTERFACES,
     OBSERVED_LOAD_BALANCERS,
     TASKS,
@@ -38,6 +41,8 @@ class Observations:
         self._published_by = published_by
         self._awaited: dict[tuple[str, str], dict[str, int]] = {}
         self._by_key: dict[str, tuple[str, str]] = {}
+        self._leaving: dict[str, tuple[str, int]] = {}
+        """Instances whose network stack is being taken down, with its key and the revision that says so."""
         self._told: set[str] | None = None
         """Keys of the containers that a newly connected agent has told of; None once it has told all."""
 
@@ -52,12 +57,15 @@ class Observations:
             if owner is not None:
                 self._awaited.setdefault(owner, {})[item.key] = revision
                 self._by_key[item.key] = owner
+                self._leaving.pop(owner[1], None)
         for key in remove:
             owner = self._by_key.pop(key, None)
             if owner is not None and owner in self._awaited:
                 self._awaited[owner].pop(key, None)
                 if not self._awaited[owner]:
                     del self._awaited[owner]
+            if owner is not None and owner[0] == "instance":
+                self._leaving[owner[1]] = key, revision
 
     def applied(self, message: Applied, failures: Mapping[str, str]) -> None:
         """Everything up to a revision was attempted: owners whose keys are all in force are seen."""
@@ -65,6 +73,12 @@ class Observations:
             told, self._told = self._told, None
             with self._open("", "") as call:
                 forget_absent(call, told)
+                planned = {owner for owner in self._by_key.values() if owner[0] == "instance"}
+                for seen in list(call.tx.rows(OBSERVED_INSTANCES)):
+                    # taken down while nobody listened: the agent has compared itself with the whole plan by now
+                    if ("instance", seen.instance) not in planned and seen.instance not in self._leaving:
+                        call.tx.delete(OBSERVED_INSTANCES, seen.instance)
+        self._gone(message, failures)
         complete = [
             owner
             for owner, keys in self._awaited.items()
@@ -77,10 +91,25 @@ class Observations:
                 del self._awaited[(kind, owner)]
                 if kind == "interface" and call.tx.get(INTERFACES, owner) is not None:
                     call.tx.put(OBSERVED_INTERFACES, ObservedInterface(interface=owner, revision=message.revision))
+                elif kind == "instance" and call.tx.get(INSTANCES, owner) is not None:
+                    call.tx.put(OBSERVED_INSTANCES, ObservedInstance(instance=owner, revision=message.revision))
                 elif kind == "load_balancer" and call.tx.get(LOAD_BALANCERS, owner) is not None:
                     call.tx.put(
                         OBSERVED_LOAD_BALANCERS, ObservedLoadBalancer(load_balancer=owner, revision=message.revision)
                     )
+
+    def _gone(self, message: Applied, failures: Mapping[str, str]) -> None:
+        gone = [
+            instance
+            for instance, (key, revision) in self._leaving.items()
+            if revision <= message.revision and key not in failures
+        ]
+        if not gone:
+            return
+        with self._open("", "") as call:
+            for instance in gone:
+                del self._leaving[instance]
+                call.tx.delete(OBSERVED_INSTANCES, instance)
 
     def container(self, message: ContainerSeen) -> None:
         """A container's process was seen. Messages about tasks that are gone are dropped."""

@@ -15,8 +15,9 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
-from ecsnet.controllers import interface, marks, nat_gateway, service, targets, task, task_definition
+from ecsnet.controllers import instance, interface, marks, nat_gateway, service, targets, task, task_definition
 from ecsnet.model.tables import (
+    INSTANCES,
     NAT_GATEWAYS,
     SERVICES,
     TARGET_GROUPS,
@@ -158,6 +159,10 @@ def _nat_home(reader: Reader, key: str) -> Home | None:
     return _home_of(reader.get(NAT_GATEWAYS, key))
 
 
+def _instance_home(reader: Reader, key: str) -> Home | None:
+    return _home_of(reader.get(INSTANCES, key))
+
+
 def _definition_home(reader: Reader, key: str) -> Home | None:
     return _home_of(reader.get(TASK_DEFINITIONS, key))
 
@@ -189,4 +194,5 @@ CONTROLLERS: Mapping[str, Controller] = {
     marks.TARGET: Controller(step=targets.step, home=_target_home),
     marks.INTERFACE: Controller(step=interface.step, home=_anywhere),
     marks.NAT: Controller(step=nat_gateway.step, home=_nat_home),
+    marks.INSTANCE: Controller(step=instance.step, home=_instance_home),
 }

@@ -11,6 +11,7 @@ from typing import cast
 
 from ecsnet.model import ec2, ecs, elbv2
 from ecsnet.model.tables import (
+    INSTANCES,
     INTERFACES,
     INTERFACES_BY_ADDRESS,
     LISTENER_RULES,
@@ -18,6 +19,7 @@ from ecsnet.model.tables import (
     LISTENERS_BY_LOAD_BALANCER,
     NAT_GATEWAYS,
     OBSERVED_CONTAINERS,
+    OBSERVED_INSTANCES,
     OBSERVED_INTERFACES,
     OBSERVED_LOAD_BALANCERS,
     RULES_BY_LISTENER,
@@ -38,6 +40,7 @@ Mark = tuple[str, str]
 """(controller name, key)."""
 
 TASK, SERVICE, TARGET, NAT, INTERFACE, DEFINITION = "task", "service", "target", "nat", "interface", "task_definition"
+INSTANCE = "instance"
 
 
 def of_commit(commit: Commit) -> Iterator[Mark]:
@@ -56,6 +59,8 @@ def everything(snapshot: Snapshot) -> Iterator[Mark]:
         yield SERVICE, service.arn
     for gateway in snapshot.rows(NAT_GATEWAYS):
         yield NAT, gateway.id
+    for instance in snapshot.rows(INSTANCES):
+        yield INSTANCE, instance.id
     for target in snapshot.rows(TARGETS):
         yield TARGET, TARGETS.key(target)
     for seen in snapshot.rows(OBSERVED_INTERFACES):
@@ -111,6 +116,13 @@ def _owner(interface: str, eni: ec2.NetworkInterface | None, after: Snapshot) ->
         yield TASK, task
     if eni is not None and eni.attachment is not None and eni.attachment.owner_kind == "nat":
         yield NAT, eni.attachment.owner
+    if eni is not None and eni.attachment is not None and eni.attachment.owner_kind == "instance":
+        yield INSTANCE, eni.attachment.owner
+
+
+def _instance(change: Change, after: Snapshot) -> Iterator[Mark]:
+    """The instance itself, or what was seen of it; both have its id as their key."""
+    yield INSTANCE, change.key
 
 
 def _nat(change: Change, after: Snapshot) -> Iterator[Mark]:
@@ -183,6 +195,8 @@ _RULES: Mapping[str, Callable[[Change, Snapshot], Iterator[Mark]]] = {
     INTERFACES.name: _interface,
     OBSERVED_INTERFACES.name: _observed_interface,
     NAT_GATEWAYS.name: _nat,
+    INSTANCES.name: _instance,
+    OBSERVED_INSTANCES.name: _instance,
     TARGETS.name: _target,
     TARGET_HEALTH.name: _target_health,
     TARGET_GROUPS.name: _target_group,

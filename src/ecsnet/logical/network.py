@@ -42,10 +42,10 @@ class Segment(LogicalObject, frozen=True, kw_only=True, gc=False):
 
 
 class Host(LogicalObject, frozen=True, kw_only=True, gc=False):
-    """A network stack of its own that owns ports: a task or a load balancer."""
+    """A network stack of its own that owns ports: a task, a load balancer or a machine."""
 
     id: str
-    kind: Literal["task", "balancer"]
+    kind: Literal["task", "balancer", "instance"]
 
 
 class OpenPort(LogicalObject, frozen=True, kw_only=True, gc=False):
@@ -75,7 +75,7 @@ class Port(LogicalObject, frozen=True, kw_only=True, gc=False):
     network: IPv4Network
     gateway: IPv4Address
     host: str
-    host_kind: Literal["task", "balancer", "nat"]
+    host_kind: Literal["task", "balancer", "nat", "instance"]
     index: int
     """Which of the host's ports this is, counted from 0."""
     checked: bool

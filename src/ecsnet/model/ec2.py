@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import Literal
 
@@ -182,6 +183,16 @@ class CidrReservation(Record, frozen=True, kw_only=True, gc=False):
 
 InstanceState = Literal["pending", "running", "shutting-down", "terminated", "stopping", "stopped"]
 
+INSTANCE_TRANSITIONS: Mapping[InstanceState, frozenset[InstanceState]] = {
+    "pending": frozenset({"running", "shutting-down"}),
+    "running": frozenset({"stopping", "shutting-down"}),
+    "stopping": frozenset({"stopped", "shutting-down"}),
+    "stopped": frozenset({"pending", "shutting-down"}),
+    "shutting-down": frozenset({"terminated"}),
+    "terminated": frozenset(),
+}
+"""EC2 User Guide, "Amazon EC2 instance state changes"."""
+
 
 class Instance(Record, frozen=True, kw_only=True, gc=False):
     """An EC2 instance: a network stack that holds interfaces. Which ones is read from their attachments."""
@@ -198,6 +209,8 @@ class Instance(Record, frozen=True, kw_only=True, gc=False):
     state: InstanceState
     reason: str | None = None
     """State transition reason, as AWS words it."""
+    reason_code: str | None = None
+    """Code of the StateReason, for example Client.UserInitiatedShutdown."""
     reservation: str
     launch_index: int = 0
     launched: float
@@ -211,9 +224,19 @@ class Instance(Record, frozen=True, kw_only=True, gc=False):
     http_tokens: Literal["optional", "required"] = "optional"
     http_hop_limit: int = 1
     http_endpoint: bool = True
+    metadata_tags: bool = False
+    """InstanceMetadataTags: its tags can be read from inside."""
     shutdown_behavior: Literal["stop", "terminate"] = "stop"
     termination_protection: bool = False
+    stop_protection: bool = False
+    public_ip: bool = False
+    """Its primary interface gets another automatic public address whenever it starts."""
     tags: Tags = ()
+
+
+def holds_stack(instance: Instance) -> bool:
+    """Whether the instance's network stack has to exist."""
+    return instance.state in ("pending", "running")
 
 
 class ObservedInstance(Record, frozen=True, kw_only=True, gc=False):

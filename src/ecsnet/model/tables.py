@@ -185,6 +185,7 @@ CIDR_RESERVATIONS_BY_SUBNET = Index(
 INSTANCES_BY_SCOPE = Index(name="instance_by_scope", table=INSTANCES, values=lambda r: (scope(r.account, r.region),))
 INSTANCES_BY_VPC = Index(name="instance_by_vpc", table=INSTANCES, values=lambda r: (r.vpc,))
 INSTANCES_BY_SUBNET = Index(name="instance_by_subnet", table=INSTANCES, values=lambda r: (r.subnet,))
+INSTANCES_BY_RESERVATION = Index(name="instance_by_reservation", table=INSTANCES, values=lambda r: (r.reservation,))
 ELASTIC_IPS_BY_SCOPE = Index(
     name="elastic_ip_by_scope", table=ELASTIC_IPS, values=lambda r: (scope(r.account, r.region),)
 )
@@ -234,6 +235,11 @@ INTERFACES_BY_OWNER = Index(
     name="interface_by_owner",
     table=INTERFACES,
     values=lambda r: (r.attachment.owner,) if r.attachment else (),
+)
+INTERFACES_BY_ATTACHMENT = Index(
+    name="interface_by_attachment",
+    table=INTERFACES,
+    values=lambda r: (r.attachment.id,) if r.attachment else (),
 )
 INTERFACES_BY_PUBLIC_IP = Index(
     name="interface_by_public_ip",

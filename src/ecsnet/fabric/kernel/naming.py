@@ -52,6 +52,14 @@ def load_balancer_namespace(arn: str) -> str:
     return _short("b", arn)
 
 
+def instance_namespace(instance: str) -> str:
+    return _short("i", instance)
+
+
+def is_instance(namespace: str) -> bool:
+    return namespace.startswith("i") and namespace != INTERNET
+
+
 def is_load_balancer(namespace: str) -> bool:
     return namespace.startswith("b")
 

@@ -12,16 +12,18 @@ from ecsnet.logical.base import Delta, LogicalObject
 
 
 def published_by(item: HostObject) -> tuple[str, str] | None:
-    """Whose completion a host object is part of: ("interface" or "load_balancer", AWS id), or None.
+    """Whose completion a host object is part of: ("interface", "load_balancer" or "instance", AWS id), or None.
 
     An interface is complete when its two verdict-map elements are in force (`naming.published_keys`); a load balancer
-    when its namespace and all its listeners are.
+    when its namespace and all its listeners are; an instance when its namespace is.
     """
     match item:
         case NftElement(publish=True, owner=interface):
             return "interface", interface
         case Namespace(name=name, owner=balancer) if naming.is_load_balancer(name):
             return "load_balancer", balancer
+        case Namespace(name=name, owner=instance) if naming.is_instance(name):
+            return "instance", instance
         case EnvoyResource(kind="listener", owner=balancer):
             return "load_balancer", balancer
         case _:

@@ -30,10 +30,12 @@ ROUTER_MAC = "02:ff:ff:ff:ff:01"
 ROUTER_LINK_LOCAL = "fe80:ec2::1"
 """The IPv6 gateway of every port (VPC user guide: routers answer from a link-local address)."""
 
-_BALANCER_TABLE = 100
-"""Route table of a load balancer's first port; packets from port k's address use table 100 + k."""
+_PORT_TABLE = 100
+"""Route table of a host's first port; packets from port k's addresses use table 100 + k."""
 
-_BALANCER_RULE = 100
+_PORT_RULE = 100
+
+_WITH_SEVERAL_PORTS = frozenset({"balancer", "instance"})
 
 _HOST_SYSCTLS: tuple[tuple[str, str], ...] = (
     # A container may listen on port 80 whatever its user is, as on Fargate.
@@ -47,6 +49,16 @@ _BALANCER_SYSCTLS: tuple[tuple[str, str], ...] = (
     ("net/ipv4/conf/all/rp_filter", "0"),
     ("net/ipv4/conf/default/rp_filter", "0"),
 )
+_INSTANCE_SYSCTLS: tuple[tuple[str, str], ...] = (
+    *_BALANCER_SYSCTLS,
+    # A machine may be a router (a NAT instance, the host of a bridge); without its source/destination check switched
+    # off it still forwards nothing. What it sends back out of the port on which it came must not cause redirects.
+    ("net/ipv4/ip_forward", "1"),
+    ("net/ipv4/conf/all/send_redirects", "0"),
+    ("net/ipv4/conf/default/send_redirects", "0"),
+    ("net/ipv4/conf/all/accept_redirects", "0"),
+    ("net/ipv4/conf/default/accept_redirects", "0"),
+)
 
 
 def host_namespace(kind: str, host: str) -> str:
@@ -58,12 +70,14 @@ def host_namespace(kind: str, host: str) -> str:
             return naming.load_balancer_namespace(host)
         case "nat":
             return naming.nat_gateway_namespace(host)
+        case "instance":
+            return naming.instance_namespace(host)
         case _:
             raise ValueError(f"unknown kind of host: {kind}")
 
 
 def lower_host(host: Host) -> Iterator[HostObject]:
-    sysctls = _BALANCER_SYSCTLS if host.kind == "balancer" else _HOST_SYSCTLS
+    sysctls = {"task": _HOST_SYSCTLS, "balancer": _BALANCER_SYSCTLS, "instance": _INSTANCE_SYSCTLS}[host.kind]
     yield Namespace(name=host_namespace(host.kind, host.id), owner=host.id, sysctls=sysctls)
 
 
@@ -107,12 +121,19 @@ def _inside(port: Port, netns: str, device: str, via: str) -> Iterator[HostObjec
     address, gateway = str(port.addresses[0]), str(port.gateway)
     yield Address(netns=netns, link=device, address=f"{address}/{port.network.prefixlen}", via=via)
     yield Neighbour(netns=netns, link=device, address=gateway, mac=ROUTER_MAC, via=via)
-    tables = [254] if port.host_kind != "balancer" else [_BALANCER_TABLE + port.index]
-    if port.host_kind == "balancer":
+    tables = [254] if port.host_kind not in _WITH_SEVERAL_PORTS else [_PORT_TABLE + port.index]
+    if port.host_kind in _WITH_SEVERAL_PORTS:
         # Replies leave through the port on which the request came, whatever the destination.
-        yield PolicyRule(netns=netns, family="ip", priority=_BALANCER_RULE, source=f"{address}/32", table=tables[0])
+        for own in port.addresses:
+            if own.version == 4:
+                yield PolicyRule(netns=netns, family="ip", priority=_PORT_RULE, source=f"{own}/32", table=tables[0])
         if port.index == 0:
             tables.append(254)
+    if port.host_kind == "instance":
+        # Amazon Linux configures what the metadata service lists; a task's agent configures the primary one only.
+        for own in port.addresses[1:]:
+            if own.version == 4:
+                yield Address(netns=netns, link=device, address=f"{own}/32", via=via)
     for table in tables:
         yield Route(netns=netns, table=table, destination=f"{gateway}/32", link=device, source=address, via=via)
         for destination in (str(port.network), "0.0.0.0/0"):

@@ -31,20 +31,6 @@ class Absent:
 
 _ABSENT = (
     Absent(
-        name="DescribeInstances",
-        members="Reservations",
-        ids="InstanceIds",
-        code="InvalidInstanceID.NotFound",
-        text="The instance ID '{id}' does not exist",
-    ),
-    Absent(
-        name="DescribeInstanceStatus",
-        members="InstanceStatuses",
-        ids="InstanceIds",
-        code="InvalidInstanceID.NotFound",
-        text="The instance ID '{id}' does not exist",
-    ),
-    Absent(
         name="DescribeImages",
         members="Images",
         ids="ImageIds",

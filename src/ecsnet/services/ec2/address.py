@@ -18,6 +18,7 @@ from ecsnet.services.call import AwsError, Cached, Call, Operation, Reply, Reque
 from ecsnet.services.ec2 import cidrs, errors, families
 from ecsnet.services.ec2.addressing import allocate_public_ip, elastic_ip_of
 from ecsnet.services.ec2.filters import Filters, some
+from ecsnet.services.ec2.instances import interfaces_of, primary_interface
 from ecsnet.services.ec2.interfaces import associate, unassociate
 from ecsnet.services.ec2.listing import Listing, drop_empty, each
 from ecsnet.services.ec2.quotas import quota
@@ -58,14 +59,10 @@ def associate_address(call: Call, request: Request) -> Reply:
     """Bind an address to a private address of an interface.
 
     Source: EC2 API, AssociateAddress. Raises Resource.AlreadyAssociated without AllowReassociation,
-    Gateway.NotAttached in a VPC without an internet gateway, InvalidInstanceID.NotFound.
+    Gateway.NotAttached in a VPC without an internet gateway, InvalidInstanceID.NotFound, IncorrectInstanceState.
     """
     eip = _chosen(call, request)
-    if request.get("InstanceId"):
-        raise AwsError("InvalidInstanceID.NotFound", f"The instance ID '{request['InstanceId']}' does not exist")
-    if not request.get("NetworkInterfaceId"):
-        raise errors.missing_parameter("networkInterfaceId")
-    eni = families.INTERFACE.require(call, request["NetworkInterfaceId"])
+    eni = _wanted_interface(call, request)
     if eni.requester_managed:
         raise errors.service_owned()
     private_ip = eni.private_ip
@@ -89,6 +86,25 @@ def associate_address(call: Call, request: Request) -> Reply:
             raise _already(eni.id, present.association)
         unassociate(call, present)
     return {"AssociationId": associate(call, eip, eni, private_ip).association}
+
+
+def _wanted_interface(call: Call, request: Request) -> ec2.NetworkInterface:
+    """The interface that the request names, by itself or as its instance's primary one."""
+    if request.get("NetworkInterfaceId"):
+        return families.INTERFACE.require(call, request["NetworkInterfaceId"])
+    if not request.get("InstanceId"):
+        raise errors.missing_parameter("networkInterfaceId")
+    instance = families.INSTANCE.require(call, request["InstanceId"])
+    primary = primary_interface(call.tx, instance.id)
+    if primary is None or not (ec2.holds_stack(instance) or instance.state in ("stopping", "stopped")):
+        raise AwsError("IncorrectInstanceState", f"The instance '{instance.id}' is not in a valid state.")
+    if len(interfaces_of(call.tx, instance.id)) > 1:
+        raise AwsError(
+            "InvalidInstanceID",
+            f"There are multiple interfaces attached to instance '{instance.id}'. Please specify an interface ID for "
+            "the operation instead.",
+        )
+    return primary
 
 
 def _already(resource: str, association: str | None) -> AwsError:
@@ -148,6 +164,11 @@ def _interface(call: Call, eip: ec2.ElasticIp) -> ec2.NetworkInterface | None:
     return call.tx.get(INTERFACES, eip.interface) if eip.interface else None
 
 
+def _instance_of(eni: ec2.NetworkInterface) -> str | None:
+    attachment = eni.attachment
+    return attachment.owner if attachment is not None and attachment.owner_kind == "instance" else None
+
+
 def _item(eip: ec2.ElasticIp, eni: ec2.NetworkInterface | None) -> Mapping[str, Any]:
     """The wire form (EC2 API, shape Address)."""
     return drop_empty(
@@ -156,6 +177,7 @@ def _item(eip: ec2.ElasticIp, eni: ec2.NetworkInterface | None) -> Mapping[str, 
             "AllocationId": eip.allocation,
             "AssociationId": eip.association,
             "Domain": "vpc",
+            "InstanceId": None if eni is None else _instance_of(eni),
             "NetworkInterfaceId": eip.interface,
             "NetworkInterfaceOwnerId": None if eni is None else eni.account,
             "PrivateIpAddress": None if eip.private_ip is None else str(eip.private_ip),
@@ -179,7 +201,7 @@ _LISTING = Listing(
             "allocation-id": lambda call, r: (r.allocation,),
             "association-id": lambda call, r: some(r.association),
             "domain": lambda call, r: ("vpc",),
-            "instance-id": lambda call, r: (),
+            "instance-id": lambda call, r: some((eni := _interface(call, r)) and _instance_of(eni)),
             "network-border-group": lambda call, r: (r.region,),
             "network-interface-id": lambda call, r: some(r.interface),
             "network-interface-owner-id": lambda call, r: some(r.interface and r.account),

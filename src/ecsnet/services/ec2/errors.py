@@ -54,3 +54,10 @@ def service_owned() -> AwsError:
 
 def interface_in_use(interface: str) -> AwsError:
     return AwsError("InvalidParameterValue", f"Network interface '{interface}' is currently in use.")
+
+
+def different_zones() -> AwsError:
+    return AwsError(
+        "InvalidParameterCombination",
+        "You may not attach a network interface to an instance if they are not in the same availability zone",
+    )

@@ -116,6 +116,16 @@ INTERFACE = Family(
     malformed="InvalidNetworkInterfaceId.Malformed",
 )
 
+INSTANCE = Family(
+    noun="instance",
+    prefix="i",
+    table=tables.INSTANCES,
+    scope=tables.INSTANCES_BY_SCOPE,
+    missing="InvalidInstanceID.NotFound",
+    missing_text="The instance ID '{id}' does not exist",
+    malformed="InvalidInstanceID.Malformed",
+)
+
 ALL: tuple[Family[Any], ...] = (
     VPC,
     SUBNET,
@@ -129,4 +139,5 @@ ALL: tuple[Family[Any], ...] = (
     ACL,
     DHCP_OPTIONS,
     INTERFACE,
+    INSTANCE,
 )

@@ -12,14 +12,13 @@ from ecsnet.model.tables import (
     INTERFACES_BY_GROUP,
     INTERFACES_BY_SUBNET,
     INTERFACES_BY_VPC,
-    OBSERVED_INTERFACES,
     SUBNETS,
 )
 from ecsnet.services.call import Call
 from ecsnet.services.ec2.addressing import public_ip_of
 from ecsnet.services.ec2.filters import Filters, flag, some
 from ecsnet.services.ec2.interface_view import attachment_account
-from ecsnet.services.ec2.interfaces import interface_status
+from ecsnet.services.ec2.interfaces import interface_status, is_attached
 
 
 def _group_names(call: Call, eni: ec2.NetworkInterface) -> Iterable[str]:
@@ -50,7 +49,7 @@ def _owner(call: Call, eni: ec2.NetworkInterface) -> Iterable[str]:
 def _attachment_status(call: Call, eni: ec2.NetworkInterface) -> Iterable[str]:
     if eni.attachment is None:
         return ()
-    return ("attached",) if call.tx.get(OBSERVED_INTERFACES, eni.id) is not None else ("attaching",)
+    return ("attached",) if is_attached(call.tx, eni) else ("attaching",)
 
 
 def _zone_id(call: Call, eni: ec2.NetworkInterface) -> Iterable[str]:
@@ -83,7 +82,7 @@ FILTERS: Filters[ec2.NetworkInterface] = Filters(
             (r.attachment.owner,) if r.attachment is not None and r.attachment.owner_kind == "instance" else ()
         ),
         "attachment.instance-owner-id": lambda call, r: (
-            () if r.attachment is None else (attachment_account(r.attachment),)
+            () if r.attachment is None else (attachment_account(r, r.attachment),)
         ),
         "attachment.status": _attachment_status,
         "availability-zone": lambda call, r: (r.az,),

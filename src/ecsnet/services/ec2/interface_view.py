@@ -11,6 +11,7 @@ from ecsnet.model import ec2
 from ecsnet.model.dnsnames import private_dns_name, public_dns_name
 from ecsnet.model.tables import ELASTIC_IPS_BY_INTERFACE, GROUPS, OBSERVED_INTERFACES, SUBNETS, VPCS
 from ecsnet.services.call import Cached, Call
+from ecsnet.services.ec2.interfaces import is_idle, owning_instance
 from ecsnet.services.ec2.listing import drop_empty
 from ecsnet.services.ec2.tagging import tag_set
 
@@ -38,13 +39,13 @@ def cached_interfaces(call: Call, interfaces: Iterable[ec2.NetworkInterface]) ->
                 *(group for group in (tx.get(GROUPS, key) for key in eni.groups) if group is not None),
             )
             surroundings[place] = around
-        observed = tx.get(OBSERVED_INTERFACES, eni.id)
+        observed, instance = tx.get(OBSERVED_INTERFACES, eni.id), owning_instance(tx, eni)
         elastic = tuple(tx.find(ELASTIC_IPS_BY_INTERFACE, eni.id)) if tx.keys(ELASTIC_IPS_BY_INTERFACE, eni.id) else ()
         items.append(
             Cached(
                 key=eni.id,
-                sources=(eni, observed, *around, *elastic),
-                build=partial(interface_item, eni, observed is not None, around, elastic),
+                sources=(eni, observed, instance, *around, *elastic),
+                build=partial(interface_item, eni, observed is not None or is_idle(instance), around, elastic),
             )
         )
     return items
@@ -52,7 +53,7 @@ def cached_interfaces(call: Call, interfaces: Iterable[ec2.NetworkInterface]) ->
 
 def interface_item(
     eni: ec2.NetworkInterface,
-    observed: bool,
+    attached: bool,
     around: _Surroundings,
     addresses: Sequence[ec2.ElasticIp],
 ) -> Mapping[str, Any]:
@@ -91,35 +92,42 @@ def interface_item(
             "SourceDestCheck": eni.source_dest_check,
             "RequesterManaged": eni.requester_managed,
             "RequesterId": eni.requester_id,
-            "Status": _status(eni, observed),
-            "Attachment": _attachment_item(eni.attachment, observed),
+            "Status": _status(eni, attached),
+            "Attachment": _attachment_item(eni, attached),
             "TagSet": tag_set(eni.tags),
         }
     )
 
 
-def attachment_account(attachment: ec2.Attachment) -> str:
-    """Whose instance an interface of a service is attached to, as AWS shows it."""
+def attachment_account(eni: ec2.NetworkInterface, attachment: ec2.Attachment) -> str:
+    """Whose instance an interface is attached to, as AWS shows it."""
+    if attachment.owner_kind == "instance":
+        return eni.account
     return "amazon-elb" if attachment.owner_kind == "load_balancer" else "amazon-aws"
 
 
-def _status(eni: ec2.NetworkInterface, observed: bool) -> str:
+def _status(eni: ec2.NetworkInterface, attached: bool) -> str:
     if eni.attachment is None:
         return "available"
-    return "in-use" if observed else "attaching"
+    return "in-use" if attached else "attaching"
 
 
-def _attachment_item(attachment: ec2.Attachment | None, observed: bool) -> Mapping[str, Any] | None:
+def _attachment_item(eni: ec2.NetworkInterface, attached: bool) -> Mapping[str, Any] | None:
+    attachment = eni.attachment
     if attachment is None:
         return None
-    return {
-        "AttachmentId": attachment.id,
-        "AttachTime": attachment.attached,
-        "DeleteOnTermination": attachment.delete_on_termination,
-        "DeviceIndex": attachment.device_index,
-        "InstanceOwnerId": attachment_account(attachment),
-        "Status": "attached" if observed else "attaching",
-    }
+    return drop_empty(
+        {
+            "AttachmentId": attachment.id,
+            "AttachTime": attachment.attached,
+            "DeleteOnTermination": attachment.delete_on_termination,
+            "DeviceIndex": attachment.device_index,
+            "NetworkCardIndex": 0,
+            "InstanceId": attachment.owner if attachment.owner_kind == "instance" else None,
+            "InstanceOwnerId": attachment_account(eni, attachment),
+            "Status": "attached" if attached else "attaching",
+        }
+    )
 
 
 def association_item(

@@ -13,6 +13,7 @@ from ecsnet.model.base import Tags
 from ecsnet.model.tables import (
     ELASTIC_IPS,
     ELASTIC_IPS_BY_INTERFACE,
+    INSTANCES,
     INTERFACES,
     OBSERVED_INTERFACES,
 )
@@ -123,6 +124,7 @@ def attach_interface(call: Call, interface: str, attachment: ec2.Attachment) -> 
 def detach_interface(call: Call, interface: str) -> ec2.NetworkInterface:
     """Take the interface away from its user; it keeps its addresses. Detaching a free one changes nothing."""
     eni = families.INTERFACE.require(call, interface)
+    call.tx.delete(OBSERVED_INTERFACES, interface)  # what was seen of it ends here; the next owner is seen anew
     return call.tx.put(INTERFACES, msgspec.structs.replace(eni, attachment=None))
 
 
@@ -158,4 +160,26 @@ def interface_status(reader: Reader, eni: ec2.NetworkInterface) -> Literal["avai
     """The API status. An attached interface is in-use only once the agent has seen it with its filter in place."""
     if eni.attachment is None:
         return "available"
-    return "in-use" if reader.get(OBSERVED_INTERFACES, eni.id) is not None else "attaching"
+    return "in-use" if is_attached(reader, eni) else "attaching"
+
+
+def is_attached(reader: Reader, eni: ec2.NetworkInterface) -> bool:
+    """Whether the interface was seen in force with its owner.
+
+    An instance that does not run has nothing to see; its interfaces stay attached (EC2 User Guide, "Stop and start").
+    """
+    if eni.attachment is None:
+        return False
+    return reader.get(OBSERVED_INTERFACES, eni.id) is not None or is_idle(owning_instance(reader, eni))
+
+
+def owning_instance(reader: Reader, eni: ec2.NetworkInterface) -> ec2.Instance | None:
+    """The instance to which the interface is attached."""
+    if eni.attachment is None or eni.attachment.owner_kind != "instance":
+        return None
+    return reader.get(INSTANCES, eni.attachment.owner)
+
+
+def is_idle(instance: ec2.Instance | None) -> bool:
+    """Whether an interface is attached to an instance without a network stack."""
+    return instance is not None and not ec2.holds_stack(instance)

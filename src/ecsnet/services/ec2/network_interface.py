@@ -16,10 +16,13 @@ from ecsnet.model.tables import (
 from ecsnet.services.call import AwsError, Call, Operation, Reply, Request, not_implemented, read, write
 from ecsnet.services.ec2 import cidrs, errors, families, idempotency
 from ecsnet.services.ec2.addressing import claim_private, elastic_ip_of, pick_private
+from ecsnet.services.ec2.attachment import with_attachment_change
+from ecsnet.services.ec2.instances import check_address_limit
 from ecsnet.services.ec2.interface_filters import FILTERS
 from ecsnet.services.ec2.interface_view import cached_interface, cached_interfaces
 from ecsnet.services.ec2.interfaces import (
     allocate_interface,
+    owning_instance,
     release_interface,
     unassociate,
     validate_subnets_and_groups,
@@ -55,7 +58,7 @@ def create_network_interface(call: Call, request: Request) -> Reply:
     known = idempotency.earlier(call, "CreateNetworkInterface", request)
     if known is not None:
         return _created(call, families.INTERFACE.require(call, known), request)
-    primary, named = _wanted_addresses(request)
+    primary, named = wanted_addresses(request)
     eni = allocate_interface(
         call,
         subnet=request["SubnetId"],
@@ -73,12 +76,12 @@ def create_network_interface(call: Call, request: Request) -> Reply:
             "The parameter secondaryPrivateIpAddressCount cannot be used with the parameter privateIpAddresses"
         )
     if named or count:
-        eni = _assign(call, eni, named, count)
+        eni = assign_addresses(call, eni, named, count)
     idempotency.remember(call, "CreateNetworkInterface", request, eni.id)
     return _created(call, eni, request)
 
 
-def _wanted_addresses(request: Request) -> tuple[IPv4Address | None, tuple[IPv4Address, ...]]:
+def wanted_addresses(request: Request) -> tuple[IPv4Address | None, tuple[IPv4Address, ...]]:
     """The primary and the secondary addresses that the request names."""
     single = request.get("PrivateIpAddress")
     primary = cidrs.address(single, "privateIpAddress") if single else None
@@ -100,10 +103,16 @@ def _created(call: Call, eni: ec2.NetworkInterface, request: Request) -> Reply:
     )
 
 
-def _assign(call: Call, eni: ec2.NetworkInterface, named: tuple[IPv4Address, ...], count: int) -> ec2.NetworkInterface:
+def assign_addresses(
+    call: Call, eni: ec2.NetworkInterface, named: tuple[IPv4Address, ...], count: int
+) -> ec2.NetworkInterface:
     """Add secondary addresses one by one, so that each pick sees the ones before."""
     subnet = families.SUBNET.require(call, eni.subnet)
-    if 1 + len(eni.secondary_ips) + len(named) + count > quota(call, "addresses_per_interface"):
+    held = 1 + len(eni.secondary_ips) + len(named) + count
+    instance = owning_instance(call.tx, eni)
+    if instance is not None:
+        check_address_limit(instance, held)
+    if held > quota(call, "addresses_per_interface"):
         raise AwsError("PrivateIpAddressLimitExceeded", "Number of private addresses will exceed limit.")
     wanted: tuple[IPv4Address | None, ...] = (*named, *(None for _ in range(count)))
     for one in wanted:
@@ -148,6 +157,8 @@ def modify_network_interface_attribute(call: Call, request: Request) -> Reply:
             groups = tuple(dict.fromkeys(request["Groups"]))
             validate_subnets_and_groups(call, (eni.subnet,), groups)
             changed = msgspec.structs.replace(eni, groups=groups)
+        case "Attachment":
+            changed = with_attachment_change(call, eni, request["Attachment"])
         case other:
             raise not_implemented("ModifyNetworkInterfaceAttribute", other)
     call.tx.put(INTERFACES, changed)
@@ -194,7 +205,7 @@ def assign_private_ip_addresses(call: Call, request: Request) -> Reply:
     if request.get("AllowReassignment"):
         for address in named:
             _take_from_others(call, eni, address)
-    changed = _assign(call, eni, named, count)
+    changed = assign_addresses(call, eni, named, count)
     return {
         "NetworkInterfaceId": eni.id,
         "AssignedPrivateIpAddresses": [

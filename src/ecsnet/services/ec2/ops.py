@@ -11,6 +11,16 @@ from ecsnet.services.ec2.addressing import (
     public_ip_of,
 )
 from ecsnet.services.ec2.default_vpc import find_default_vpc, seed_account
+from ecsnet.services.ec2.instances import (
+    INSTANCE_LISTED_AFTER_END,
+    finish_stop,
+    finish_terminate,
+    forget_instance,
+    in_force,
+    interfaces_of,
+    make_running,
+    primary_interface,
+)
 from ecsnet.services.ec2.interfaces import (
     allocate_interface,
     attach_interface,
@@ -29,6 +39,7 @@ from ecsnet.services.ec2.security_groups import default_group
 from ecsnet.services.ec2.tags import set_tags
 
 __all__ = [
+    "INSTANCE_LISTED_AFTER_END",
     "allocate_interface",
     "allocate_public_ip",
     "attach_interface",
@@ -37,9 +48,16 @@ __all__ = [
     "detach_interface",
     "find_default_vpc",
     "finish_nat_delete",
+    "finish_stop",
+    "finish_terminate",
+    "forget_instance",
     "forget_nat_gateway",
+    "in_force",
     "interface_status",
+    "interfaces_of",
     "make_nat_available",
+    "make_running",
+    "primary_interface",
     "private_dns_name",
     "public_dns_name",
     "public_ip_of",

@@ -32,6 +32,7 @@ from ecsnet.services.ec2.routes import (
     route_state,
     routes_fit,
     target,
+    target_instance,
     target_record,
 )
 from ecsnet.services.ec2.tagging import specified, tag_set
@@ -205,7 +206,10 @@ def _put_routes(call: Call, table: ec2.RouteTable, routes: tuple[ec2.Route, ...]
 
 
 def _item(
-    table: ec2.RouteTable, associations: Sequence[ec2.RouteTableAssociation], states: Sequence[str]
+    table: ec2.RouteTable,
+    associations: Sequence[ec2.RouteTableAssociation],
+    states: Sequence[str],
+    instances: Sequence[ec2.Instance | None],
 ) -> Mapping[str, Any]:
     """The wire form (EC2 API, shape RouteTable)."""
     return {
@@ -225,7 +229,7 @@ def _item(
             )
             for one in associations
         ],
-        "Routes": [route_item(route, state) for route, state in zip(table.routes, states, strict=True)],
+        "Routes": [route_item(*one) for one in zip(table.routes, states, instances, strict=True)],
         "PropagatingVgws": [],
         "Tags": tag_set(table.tags),
     }
@@ -234,10 +238,11 @@ def _item(
 def _cached(call: Call, table: ec2.RouteTable) -> Cached:
     associations = sorted(call.tx.find(ASSOCIATIONS_BY_ROUTE_TABLE, table.id), key=lambda one: (not one.main, one.id))
     states = [route_state(call.tx, table, route) for route in table.routes]
+    instances = [target_instance(call.tx, route) for route in table.routes]
     return Cached(
         key=("rtb", table.id),
-        sources=(table, *associations, *(target_record(call.tx, route) for route in table.routes)),
-        build=partial(_item, table, associations, states),
+        sources=(table, *associations, *(target_record(call.tx, route) for route in table.routes), *instances),
+        build=partial(_item, table, associations, states, instances),
     )
 
 
@@ -281,7 +286,9 @@ _LISTING = Listing(
             ],
             "route.egress-only-internet-gateway-id": _of_target("eigw"),
             "route.gateway-id": _gateways,
-            "route.instance-id": lambda call, r: (),
+            "route.instance-id": lambda call, r: [
+                one.id for one in (target_instance(call.tx, route) for route in r.routes) if one is not None
+            ],
             "route.nat-gateway-id": _of_target("nat"),
             "route.network-interface-id": _of_target("eni"),
             "route.origin": lambda call, r: [one.origin for one in r.routes],

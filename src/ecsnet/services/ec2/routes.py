@@ -16,6 +16,8 @@ from ecsnet.model.tables import (
 )
 from ecsnet.services.call import AwsError, Call, Request, not_implemented
 from ecsnet.services.ec2 import cidrs, errors, families
+from ecsnet.services.ec2.instances import interfaces_of
+from ecsnet.services.ec2.interfaces import is_idle, owning_instance
 from ecsnet.services.ec2.prefix_lists import ServiceList, prefix_list, weight
 from ecsnet.services.ec2.quotas import quota
 from ecsnet.services.ec2.vpc_parts import LOCAL
@@ -28,7 +30,6 @@ _UNKNOWN_TARGETS = {
     "VpcPeeringConnectionId": ("InvalidVpcPeeringConnectionID.NotFound", "VpcPeeringConnectionID {id} does not exist."),
     "EgressOnlyInternetGatewayId": ("InvalidGatewayID.NotFound", "The eigw ID '{id}' does not exist"),
     "TransitGatewayId": ("InvalidTransitGatewayID.NotFound", "The transitGateway ID '{id}' does not exist."),
-    "InstanceId": ("InvalidInstanceID.NotFound", "The instance ID '{id}' does not exist"),
     "LocalGatewayId": ("InvalidLocalGatewayID.NotFound", "The local gateway ID '{id}' does not exist"),
     "CarrierGatewayId": ("InvalidCarrierGatewayID.NotFound", "The carrier gateway ID '{id}' does not exist"),
 }
@@ -125,7 +126,7 @@ def target(call: Call, table: ec2.RouteTable, request: Request) -> ec2.RouteTarg
     for member in _UNSUPPORTED:
         if request.get(member):
             raise not_implemented("CreateRoute", member)
-    members = ("GatewayId", "NatGatewayId", "NetworkInterfaceId", *_UNKNOWN_TARGETS)
+    members = ("GatewayId", "NatGatewayId", "NetworkInterfaceId", "InstanceId", *_UNKNOWN_TARGETS)
     given = [member for member in members if request.get(member)]
     if request.get("LocalTarget"):
         given.append("LocalTarget")
@@ -155,6 +156,8 @@ def target(call: Call, table: ec2.RouteTable, request: Request) -> ec2.RouteTarg
             return _nat_gateway(call, table, request["NatGatewayId"])
         case "NetworkInterfaceId":
             return _interface(call, table, request["NetworkInterfaceId"])
+        case "InstanceId":
+            return _instance(call, table, request["InstanceId"])
         case _:
             code, text = _UNKNOWN_TARGETS[member]
             raise AwsError(code, text.format(id=request[member]))
@@ -194,6 +197,27 @@ def _interface(call: Call, table: ec2.RouteTable, key: str) -> ec2.RouteTarget:
     return ec2.RouteTarget(kind="eni", id=key)
 
 
+def _instance(call: Call, table: ec2.RouteTable, key: str) -> ec2.RouteTarget:
+    """An instance's only interface: what is stored is the interface, as on AWS (EC2 API, CreateRoute, InstanceId)."""
+    instance = families.INSTANCE.require(call, key)
+    found = interfaces_of(call.tx, instance.id)
+    if len(found) > 1:
+        raise AwsError(
+            "InvalidInstanceID",
+            f"There are multiple interfaces attached to instance '{key}'. Please specify an interface ID for the "
+            "operation instead.",
+        )
+    if not found:
+        raise AwsError("IncorrectInstanceState", f"The instance '{key}' is terminated.")
+    return _interface(call, table, found[0].id)
+
+
+def target_instance(reader: Reader, route: ec2.Route) -> ec2.Instance | None:
+    """The instance that has the interface to which the route leads."""
+    eni = reader.get(INTERFACES, route.target.id) if route.target.kind == "eni" else None
+    return None if eni is None else owning_instance(reader, eni)
+
+
 def target_record(reader: Reader, route: ec2.Route) -> object | None:
     """The record on which the state of the route depends."""
     match route.target.kind:
@@ -221,7 +245,8 @@ def route_state(reader: Reader, table: ec2.RouteTable, route: ec2.Route) -> Lite
         case ec2.NatGateway(state=state):
             return "active" if state in ("pending", "available") else "blackhole"
         case ec2.NetworkInterface(attachment=attachment):
-            return "active" if attachment is not None else "blackhole"
+            idle = is_idle(target_instance(reader, route))
+            return "active" if attachment is not None and not idle else "blackhole"
         case ec2.VpcEndpoint():
             return "active"
         case _:
@@ -238,8 +263,8 @@ _TARGET_MEMBER = {
 }
 
 
-def route_item(route: ec2.Route, state: str) -> Mapping[str, Any]:
-    """The wire form (EC2 API, shape Route)."""
+def route_item(route: ec2.Route, state: str, instance: ec2.Instance | None) -> Mapping[str, Any]:
+    """The wire form (EC2 API, shape Route); `instance` has the interface to which the route leads."""
     item: dict[str, Any] = {"Origin": route.origin, "State": state}
     match route.destination:
         case IPv4Network():
@@ -252,4 +277,6 @@ def route_item(route: ec2.Route, state: str) -> Mapping[str, Any]:
         item["GatewayId"] = "local"
     else:
         item[_TARGET_MEMBER[route.target.kind]] = route.target.id
+    if instance is not None:
+        item |= {"InstanceId": instance.id, "InstanceOwnerId": instance.account}
     return item

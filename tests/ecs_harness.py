@@ -14,13 +14,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ecsnet.controllers.loop import Controllers
-from ecsnet.model.ec2 import ObservedInterface
+from ecsnet.model.ec2 import ObservedInstance, ObservedInterface, holds_stack
 from ecsnet.model.ecs import ObservedContainer, Task, holds_interface, holds_processes, may_start
 from ecsnet.model.elbv2 import ObservedLoadBalancer, TargetHealth
 from ecsnet.model.tables import (
+    INSTANCES,
     INTERFACES,
     LOAD_BALANCERS,
     OBSERVED_CONTAINERS,
+    OBSERVED_INSTANCES,
     OBSERVED_INTERFACES,
     OBSERVED_LOAD_BALANCERS,
     SCHEMA,
@@ -147,7 +149,15 @@ class Cloud:
     def look(self) -> None:
         """The agent looks once at what the plan asks for and reports what it sees."""
         with self.store.transaction() as tx:
+            for instance in list(tx.rows(INSTANCES)):
+                if holds_stack(instance):
+                    tx.put(OBSERVED_INSTANCES, ObservedInstance(instance=instance.id, revision=tx.base.revision))
+                else:
+                    tx.delete(OBSERVED_INSTANCES, instance.id)
             for eni in list(tx.rows(INTERFACES)):
+                owner = tx.get(INSTANCES, eni.attachment.owner) if eni.attachment is not None else None
+                if owner is not None and not holds_stack(owner):
+                    continue
                 if eni.attachment is not None and tx.get(OBSERVED_INTERFACES, eni.id) is None:
                     tx.put(OBSERVED_INTERFACES, ObservedInterface(interface=eni.id, revision=tx.base.revision))
             for balancer in list(tx.rows(LOAD_BALANCERS)):

@@ -5,6 +5,8 @@ from __future__ import annotations
 from ipaddress import IPv4Address, IPv4Network, ip_network
 from typing import Literal
 
+import msgspec
+
 from ecsnet.model import ec2, ecs, elbv2
 from ecsnet.model import tables as t
 from ecsnet.store.store import Transaction
@@ -169,6 +171,7 @@ def interface(
     owner: tuple[str, str] | None = None,
     public: str | None = None,
     checked: bool = True,
+    device: int = 0,
 ) -> ec2.NetworkInterface:
     return ec2.NetworkInterface(
         id=identifier("eni", number),
@@ -188,9 +191,30 @@ def interface(
             id=identifier("eni-attach", number),
             owner_kind=owner[0],  # type: ignore[arg-type]
             owner=owner[1],
+            device_index=device,
             attached=0.0,
         ),
         created=0.0,
+    )
+
+
+def with_secondary(row: ec2.NetworkInterface, *addresses: str) -> ec2.NetworkInterface:
+    return msgspec.structs.replace(row, secondary_ips=tuple(IPv4Address(address) for address in addresses))
+
+
+def instance(number: int, state: ec2.InstanceState = "running", subnet: int = 1, vpc: str = VPC) -> ec2.Instance:
+    return ec2.Instance(
+        id=identifier("i", number),
+        account=ACCOUNT,
+        region=REGION,
+        az="us-east-1a",
+        vpc=vpc,
+        subnet=identifier("subnet", subnet),
+        image="ami-1",
+        type="m5.large",
+        state=state,
+        reservation=identifier("r", number),
+        launched=0.0,
     )
 
 

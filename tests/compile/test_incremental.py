@@ -219,6 +219,7 @@ class Network(RuleBasedStateMachine):
         owner=st.sampled_from([None, "task", "nat", "load_balancer", "instance"]),
         public=st.booleans(),
         checked=st.booleans(),
+        device=st.integers(0, 1),
         there=st.booleans(),
     )
     def interface(
@@ -230,13 +231,14 @@ class Network(RuleBasedStateMachine):
         owner: str | None,
         public: bool,
         checked: bool,
+        device: int,
         there: bool,
     ) -> None:
         owners = {
             "task": rows.task_arn(number),
             "nat": rows.identifier("nat", number),
             "load_balancer": rows.load_balancer_arn(1),
-            "instance": "i-1",
+            "instance": rows.identifier("i", 1 + number % 2),
         }
         with self.store.transaction() as tx:
             if there:
@@ -251,6 +253,7 @@ class Network(RuleBasedStateMachine):
                         owner=None if owner is None else (owner, owners[owner]),
                         public=f"198.18.2.{number}" if public else None,
                         checked=checked,
+                        device=device,
                     ),
                 )
             else:
@@ -263,6 +266,19 @@ class Network(RuleBasedStateMachine):
                 tx.put(t.TASKS, rows.task(number, number, status))
             else:
                 tx.delete(t.TASKS, rows.task_arn(number))
+
+    @rule(
+        number=st.integers(1, 2),
+        vpc=VPCS,
+        state=st.sampled_from(["pending", "running", "stopping", "stopped", "terminated"]),
+        there=st.booleans(),
+    )
+    def instance(self, number: int, vpc: str, state: ec2.InstanceState, there: bool) -> None:
+        with self.store.transaction() as tx:
+            if there:
+                tx.put(t.INSTANCES, rows.instance(number, state, vpc=vpc))
+            else:
+                tx.delete(t.INSTANCES, rows.identifier("i", number))
 
     @rule(number=SMALL, state=st.sampled_from(["pending", "available", "deleting", "deleted"]), there=st.booleans())
     def nat_gateway(self, number: int, state: str, there: bool) -> None:

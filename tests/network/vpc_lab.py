@@ -17,6 +17,7 @@ from ecsnet.fabric.kernel import naming
 from ecsnet.fabric.kernel.plan import Planner
 from ecsnet.hostplan.kernel import HostObject
 from ecsnet.hostplan.plan import HostObjectUnion
+from ecsnet.model import ec2
 from ecsnet.model import tables as t
 from ecsnet.model.tables import SCHEMA
 from ecsnet.store.store import Commit, Store
@@ -135,6 +136,32 @@ class Lab:
             link=naming.interface_link(interface.id),
             mac=interface.mac,
         )
+
+    def instance(self, number: int, state: ec2.InstanceState = "running") -> str:
+        """An instance without interfaces, and the namespace that it has while it runs."""
+        with self.store.transaction() as tx:
+            tx.put(t.INSTANCES, rows.instance(number, state))
+        self.flush()
+        return naming.instance_namespace(rows.identifier("i", number))
+
+    def interface(
+        self, address: str, *groups: int, subnet: int = 1, instance: int | None, device: int = 0, checked: bool = True,
+        number: int | None = None, public: str | None = None,
+    ) -> int:  # fmt: skip
+        """An interface of an instance (or of nobody). With `number` the one of that number changes."""
+        if number is None:
+            self._tasks += 1
+            number = self._tasks
+        owner = None if instance is None else ("instance", rows.identifier("i", instance))
+        with self.store.transaction() as tx:
+            tx.put(
+                t.INTERFACES,
+                rows.interface(
+                    number, address, subnet, groups=groups, owner=owner, device=device, checked=checked, public=public
+                ),
+            )
+        self.flush()
+        return number
 
     def stop(self, task: Task) -> None:
         """The task and its interface are gone."""

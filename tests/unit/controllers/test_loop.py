@@ -76,4 +76,5 @@ def test_every_mark_has_a_controller() -> None:
         marks.NAT,
         marks.INTERFACE,
         marks.DEFINITION,
+        marks.INSTANCE,
     }

@@ -72,10 +72,6 @@ def nat_gateway_namespace(nat: str) -> str:
     return _short("n", nat)
 
 
-def instance_namespace(instance: str) -> str:
-    return _short("i", instance)
-
-
 def interface_link(interface: str) -> str:
     """The router's end of an interface's veth."""
     return _short("e", interface)

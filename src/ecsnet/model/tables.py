@@ -231,6 +231,11 @@ INTERFACES_WITH_SECONDARIES_BY_SUBNET = Index(
     table=INTERFACES,
     values=lambda r: (r.subnet,) if r.secondary_ips else (),
 )
+INTERFACES_WITH_PREFIXES_BY_SUBNET = Index(
+    name="interface_with_prefixes_by_subnet",
+    table=INTERFACES,
+    values=lambda r: (r.subnet,) if r.ipv4_prefixes or r.ipv6_prefixes else (),
+)
 INTERFACES_BY_OWNER = Index(
     name="interface_by_owner",
     table=INTERFACES,

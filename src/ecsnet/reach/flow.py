@@ -1,0 +1,180 @@
+"""The question and the answer: a flow, the packets that it is made of, and every step of their walk."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass, field, replace
+from ipaddress import IPv4Address, IPv6Address
+from typing import Literal
+
+from ecsnet.decision import Drop
+
+IpAddress = IPv4Address | IPv6Address
+Direction = Literal["forward", "return"]
+Verdict = Literal["reachable", "blocked", "unknown"]
+
+TCP, UDP, ICMP, ICMPV6 = 6, 17, 1, 58
+
+CLIENTS: tuple[IpAddress, ...] = (IPv4Address("198.19.255.254"),)
+"""Who is on the internet side: a host of the block for benchmarks (RFC 2544), so that it is nobody's real address."""
+
+_LINUX_PORT = 40_000
+"""A port that a Linux client may choose (32,768 to 60,999)."""
+
+_ECHO_REPLY = {(ICMP, 8): 0, (ICMPV6, 128): 129}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Flow:
+    """One question: does a connection from here to there work?"""
+
+    source: str | None
+    """The interface where it starts; None is the internet."""
+    destination: IpAddress
+    protocol: int
+    port: int = 0
+    """Destination port of TCP and UDP."""
+    icmp: tuple[int, int] = (8, 0)
+    """Type and code of ICMP; (128, 0) is the echo of IPv6."""
+    source_port: int = _LINUX_PORT
+    source_address: IpAddress | None = None
+    """None: the interface's first address of the destination's family. Another one than its own is spoofing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Packet:
+    """What filters and routes see. Ports are 0 for protocols without ports."""
+
+    source: IpAddress
+    destination: IpAddress
+    protocol: int
+    source_port: int = 0
+    port: int = 0
+    icmp: tuple[int, int] = (0, 0)
+    grouped: bool = field(default=True, compare=False)
+    """Whether a rule for a group may still recognise the sender. An appliance in between hides it (VPC user guide,
+    "Security group rules": through a middlebox a rule must name an address)."""
+
+    def reply(self) -> Packet | None:
+        """The answer to it; None for what nobody answers (ICMP other than echo)."""
+        icmp = self.icmp
+        if self.protocol in (ICMP, ICMPV6):
+            kind = _ECHO_REPLY.get((self.protocol, icmp[0]))
+            if kind is None:
+                return None
+            icmp = (kind, 0)
+        return Packet(
+            source=self.destination,
+            destination=self.source,
+            protocol=self.protocol,
+            source_port=self.port,
+            port=self.source_port,
+            icmp=icmp,
+        )
+
+    def from_address(self, address: IpAddress, port: int | None = None) -> Packet:
+        return replace(self, source=address, source_port=self.source_port if port is None else port)
+
+    def to_address(self, address: IpAddress, port: int | None = None) -> Packet:
+        return replace(self, destination=address, port=self.port if port is None else port)
+
+    def hidden(self) -> Packet:
+        return replace(self, grouped=False)
+
+
+class Stage(enum.IntEnum):
+    """What judges a packet on one crossing of a VPC's router, in the order in which the kernel asks.
+
+    AWS documents no order for the filters; it never matters for the verdict, only for who is named first.
+    """
+
+    SOURCE = 0
+    """The source check; also an interface that nothing holds, from where no packet starts."""
+    SERVICE = 1
+    PEERING = 2
+    """Both ends have to be in the two peered VPCs."""
+    DESTINATION_CHECK = 3
+    ACL_OUT = 4
+    ACL_IN = 5
+    SG_OUT = 6
+    ROUTE = 7
+    """What has no way waits in a link that leads nowhere, so that the sender's filters are asked first."""
+    SG_IN = 8
+    GATEWAY = 9
+    """An internet, egress-only or NAT gateway, beyond the router."""
+    INTERNET = 10
+    ARRIVAL = 11
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One thing that judged the packet, or moved it on."""
+
+    direction: Direction
+    crossing: int
+    """Counts the crossings of routers: an appliance, a gateway or a peering connection begins another one."""
+    stage: Stage
+    component: str
+    """Id of the group's interface, network ACL, route table, gateway …"""
+    ok: bool
+    packet: Packet
+    """As it was when it got here."""
+    rules: tuple[str, ...] = ()
+    """What decided: `sgr-…` (all that match: groups have no order), the ACL entry's number or `*`, the route."""
+    code: str = ""
+    """For what blocks: an ExplanationCode of Reachability Analyzer, or ours, which begin with ECSNET_."""
+    drop: Drop | None = None
+    """The kernel's word for the same; None where no packet filter decides."""
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trace:
+    """The whole walk. Every blocker is in it, as far as routes lead; repairing the first one may not be enough."""
+
+    flow: Flow
+    revision: int
+    verdict: Verdict
+    steps: tuple[Step, ...]
+
+    @property
+    def blockers(self) -> tuple[Step, ...]:
+        return tuple(step for step in self.steps if not step.ok)
+
+    @property
+    def first(self) -> Step | None:
+        """The blocking step that the packet meets first, in the kernel's order."""
+        return min(
+            self.blockers, key=lambda step: (step.direction == "return", step.crossing, step.stage), default=None
+        )
+
+    @property
+    def deciding(self) -> Drop | None:
+        """What the packet filter says when it ends the packet; None for a flow that works."""
+        first = self.first
+        return None if first is None else first.drop
+
+    @property
+    def egress(self) -> frozenset[str]:
+        """The rules of senders' groups that can have admitted the request."""
+        return self._admitting(Stage.SG_OUT)
+
+    @property
+    def ingress(self) -> frozenset[str]:
+        """The rules of receivers' groups that can have admitted the request."""
+        return self._admitting(Stage.SG_IN)
+
+    def _admitting(self, stage: Stage) -> frozenset[str]:
+        return frozenset(
+            rule for step in self.steps if step.stage is stage and step.direction == "forward" for rule in step.rules
+        )
+
+
+def private_block(address: IpAddress) -> str | None:
+    """Which RFC's private block has the address, in the words of Reachability Analyzer's codes."""
+    if not isinstance(address, IPv4Address):
+        return None
+    number = int(address)
+    if number >> 24 == 0x0A or number >> 20 == 0xAC1 or number >> 16 == 0xC0A8:
+        return "RFC1918"
+    return "RFC6598" if number >> 22 == 0x64400000 >> 22 else None

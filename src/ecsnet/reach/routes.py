@@ -1,0 +1,99 @@
+"""Which way a route table sends a packet: the longest prefix, and whether its target is there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from ecsnet.model import ec2
+from ecsnet.model import tables as t
+from ecsnet.model.base import IpNetwork
+from ecsnet.reach.flow import IpAddress
+from ecsnet.reach.records import Records, nat_works
+
+_LOCAL = ec2.RouteTarget(kind="local")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """The route that applies. `interface` is the next hop when that is an interface (`eni`, `nat`)."""
+
+    kind: Literal["local", "igw", "eigw", "nat", "eni", "pcx", "vpce"]
+    target: str
+    destination: IpNetwork
+    prefix_list: str = ""
+    active: bool
+    interface: ec2.NetworkInterface | None = None
+
+    def __str__(self) -> str:
+        through = f" ({self.prefix_list})" if self.prefix_list else ""
+        return f"{self.destination}{through} → {self.target or 'local'}"
+
+
+def choose(records: Records, vpc: str, table: ec2.RouteTable | None, destination: IpAddress) -> Choice | None:
+    """The most specific route; a static route beats a prefix list's of equal length (VPC user guide, "Route priority").
+
+    A route whose target is gone still wins and drops the packet: there is no way back to a shorter prefix.
+    Without a table (an internet gateway that has none) only the VPC's own blocks are known.
+    """
+    found = max(
+        (way for way in _ways(records, vpc, table) if destination in way[0]),
+        key=lambda way: (way[0].prefixlen, not way[1]),
+        default=None,
+    )
+    if found is None:
+        return None
+    network, prefix_list, target = found
+    interface = _next_hop(records, vpc, target)
+    return Choice(
+        kind=target.kind,
+        target=target.id,
+        destination=network,
+        prefix_list=prefix_list,
+        active=_is_active(records, vpc, target, interface),
+        interface=interface,
+    )
+
+
+def _ways(records: Records, vpc: str, table: ec2.RouteTable | None) -> Iterator[tuple[IpNetwork, str, ec2.RouteTarget]]:
+    """(block, prefix list or "", target). Every table has a local route per block of the VPC."""
+    written: set[IpNetwork] = set()
+    for route in table.routes if table else ():
+        if route.destination is not None:
+            written.add(route.destination)
+            yield route.destination, "", route.target
+        elif route.prefix_list is not None:
+            for block in records.prefixes(route.prefix_list):
+                yield block, route.prefix_list, route.target
+    for block in records.blocks(vpc):
+        if block not in written:
+            yield block, "", _LOCAL
+
+
+def _next_hop(records: Records, vpc: str, target: ec2.RouteTarget) -> ec2.NetworkInterface | None:
+    key: str | None = None
+    if target.kind == "eni":
+        key = target.id
+    elif target.kind == "nat":
+        nat = records.snapshot.get(t.NAT_GATEWAYS, target.id)
+        key = nat.interface if nat is not None and nat_works(nat) else None
+    row = records.interface(key) if key else None
+    return row if row is not None and row.vpc == vpc and records.held(row) else None
+
+
+def _is_active(records: Records, vpc: str, target: ec2.RouteTarget, interface: ec2.NetworkInterface | None) -> bool:
+    """Derived from the target, as AWS does (EC2 API, Route `state`: active or blackhole)."""
+    match target.kind:
+        case "local":
+            return True
+        case "igw":
+            return records.internet_gateway(vpc) == target.id
+        case "eigw":
+            return records.egress_only_gateway(vpc) == target.id
+        case "nat" | "eni":
+            return interface is not None
+        case "pcx":
+            return records.peer(target.id, vpc) is not None
+        case "vpce":
+            return records.snapshot.get(t.VPC_ENDPOINTS, target.id) is not None

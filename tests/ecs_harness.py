@@ -151,6 +151,8 @@ class Cloud:
         with self.store.transaction() as tx:
             for instance in list(tx.rows(INSTANCES)):
                 if holds_stack(instance):
+                    if tx.get(OBSERVED_INSTANCES, instance.id) is not None:
+                        continue
                     tx.put(OBSERVED_INSTANCES, ObservedInstance(instance=instance.id, revision=tx.base.revision))
                 else:
                     tx.delete(OBSERVED_INSTANCES, instance.id)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import selectors
 import socket
 import struct
 import subprocess
 import sys
 import threading
+import time
 from typing import Any
 
 from ecsnet.agent.namespaces import NamespaceFiles
@@ -47,6 +49,8 @@ class Sockets:
     def __init__(self) -> None:
         self._files = NamespaceFiles()
         self._made: dict[int, socket.socket] = {}
+        self._storms: dict[int, Storm] = {}
+        self._counts: dict[int, Count] = {}
 
     def _socket(self, netns: str, address: str, kind: int, protocol: int = 0) -> socket.socket:
         family = socket.AF_INET6 if ":" in address else socket.AF_INET
@@ -138,6 +142,108 @@ class Sockets:
 
     def hang_up(self, number: int) -> None:
         self._made.pop(number).close()
+
+    def storm(self, netns: str, address: str, port: int, rate: int) -> int:
+        """Begin to open `rate` connections a second, each from a port of its own."""
+        storm = Storm(self._files, netns, (address, port), rate)
+        self._storms[id(storm)] = storm
+        return id(storm)
+
+    def calm(self, number: int) -> dict[str, int]:
+        """End a storm: how many connections were begun, came about, were refused; the rest heard nothing."""
+        return self._storms.pop(number).end()
+
+    def watch(self, netns: str, device: str, port: int) -> int:
+        """Begin to count the TCP connection requests for a port that arrive at a device, whoever listens."""
+        with self._files.inside(netns):
+            made = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(0x0800))
+        made.bind((device, 0x0800))
+        self._counts[made.fileno()] = count = Count()
+        threading.Thread(target=count.run, args=(made, port), daemon=True).start()
+        return self._keep(made)
+
+    def arrived(self, number: int) -> int:
+        """End a watch: how many arrived."""
+        self._made.pop(number)
+        return self._counts.pop(number).end()
+
+
+class Count:
+    """Counts TCP connection requests on a packet socket, and reads all the time: the buffer holds 128 packets."""
+
+    def __init__(self) -> None:
+        self._found = 0
+        self._stop = threading.Event()
+        self._ended = threading.Event()
+
+    def run(self, made: socket.socket, port: int) -> None:
+        wanted = struct.pack("!H", port)
+        made.settimeout(0.1)
+        with made:
+            while True:
+                try:
+                    packet, sender = made.recvfrom(128)
+                except TimeoutError:
+                    if self._stop.is_set():
+                        break
+                    continue
+                segment = packet[(packet[0] & 15) * 4 :]
+                request = packet[9] == 6 and segment[2:4] == wanted and segment[13] & 18 == 2
+                self._found += request and sender[2] == socket.PACKET_HOST
+        self._ended.set()
+
+    def end(self) -> int:
+        """What was counted, once a tenth of a second has passed in silence."""
+        self._stop.set()
+        self._ended.wait()
+        return self._found
+
+
+class Storm:
+    """Opens connections at a steady rate, on a thread, and notes what became of each."""
+
+    def __init__(self, files: NamespaceFiles, netns: str, peer: tuple[str, int], rate: int) -> None:
+        self._files = files
+        self._netns = netns
+        self._peer = peer
+        self._gap = 1 / rate
+        self._stop = threading.Event()
+        self._counts = {"begun": 0, "open": 0, "refused": 0}
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        waiting: list[tuple[float, socket.socket]] = []
+        selector = selectors.DefaultSelector()
+        reset = struct.pack("ii", 1, 0)
+        due = time.monotonic()
+        with self._files.inside(self._netns):
+            while not self._stop.is_set() or waiting:
+                now = time.monotonic()
+                while due <= now and not self._stop.is_set():
+                    due += self._gap
+                    made = socket.socket(socket.AF_INET, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+                    made.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, reset)
+                    made.connect_ex(self._peer)
+                    self._counts["begun"] += 1
+                    selector.register(made, selectors.EVENT_WRITE, made)
+                    waiting.append((now + 0.3, made))
+                for key, _ in selector.select(max(0.0, min(due - now, 0.05))):
+                    made = key.data
+                    problem = made.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+                    self._counts["open" if problem == 0 else "refused"] += 1
+                    selector.unregister(made)
+                    made.close()
+                while waiting and (waiting[0][0] < now or waiting[0][1].fileno() < 0):
+                    made = waiting.pop(0)[1]
+                    if made.fileno() >= 0:
+                        selector.unregister(made)
+                        made.close()
+
+    def end(self) -> dict[str, int]:
+        self._stop.set()
+        self._thread.join()
+        return self._counts
 
 
 def _talk(made: socket.socket, peer: tuple[str, int], source: str | None, timeout: float) -> str | None:

@@ -73,13 +73,19 @@ def route_table(number: int, *routes: ec2.Route, vpc: str = VPC) -> ec2.RouteTab
 
 
 def association(
-    number: int, table: int, subnet: int | None = None, vpc: str = VPC, main: bool = False
+    number: int,
+    table: int,
+    subnet: int | None = None,
+    vpc: str = VPC,
+    main: bool = False,
+    gateway: str | None = None,
 ) -> ec2.RouteTableAssociation:
     return ec2.RouteTableAssociation(
         id=identifier("rtbassoc", number),
         vpc=vpc,
         route_table=identifier("rtb", table),
         subnet=None if subnet is None else identifier("subnet", subnet),
+        gateway=gateway,
         main=main,
     )
 

@@ -100,10 +100,12 @@ class Network(RuleBasedStateMachine):
             else:
                 tx.delete(t.ROUTE_TABLES, rows.identifier("rtb", number))
 
-    @rule(number=SMALL, table=SMALL, subnet=st.none() | SMALL, vpc=VPCS, there=st.booleans())
-    def association(self, number: int, table: int, subnet: int | None, vpc: str, there: bool) -> None:
+    @rule(number=SMALL, table=SMALL, subnet=st.none() | SMALL, edge=st.booleans(), vpc=VPCS, there=st.booleans())
+    def association(self, number: int, table: int, subnet: int | None, edge: bool, vpc: str, there: bool) -> None:
         with self.store.transaction() as tx:
-            if there:
+            if there and edge:
+                tx.put(t.ROUTE_TABLE_ASSOCIATIONS, rows.association(number, table, vpc=vpc, gateway=rows.IGW))
+            elif there:
                 association = rows.association(number, table, subnet, vpc, main=subnet is None)
                 tx.put(t.ROUTE_TABLE_ASSOCIATIONS, association)
             else:

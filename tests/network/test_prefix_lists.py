@@ -11,6 +11,7 @@ import msgspec
 import pytest
 import rows
 from vpc_lab import Lab, Task
+from walks import check, walk
 
 from ecsnet.hostplan.kernel import NftElement
 from ecsnet.model import tables as t
@@ -217,3 +218,26 @@ def test_every_protocol_of_a_rule_and_every_family_is_text_that_nft_takes(lab: L
     client, server = lab.task("10.0.1.10", 1), lab.task("10.0.2.10", 1, subnet=2)
     with lab.net.listen(server.netns, server.address, 80):
         assert lab.net.tcp(client.netns, server.address, 80) == client.address
+
+
+def test_the_walk_of_a_request_is_what_the_document_says(lab: Lab) -> None:
+    listed, other, server = _server(lab)
+    syn = "tcp dport 80 tcp flags & (syn | ack) == syn"
+    with lab.net.listen(server.netns, server.address, 80):
+        admitted = walk(lab, syn, lambda: lab.net.tcp(listed.netns, server.address, 80))
+        denied = walk(lab, syn, lambda: lab.net.tcp(other.netns, server.address, 80))
+    assert admitted[-1].end == "accept"
+    assert rows.identifier("sgr", 1) in {step.by for step in admitted[-1].steps}
+    assert denied[-1].end == f"D sg-in {rows.identifier('eni', server.number)}"
+    check("prefix-lists", WALK, {"From a listed address": admitted, "From another one": denied})
+
+
+WALK = """
+# A packet's walk past a rule that names a prefix list
+
+Written by `tests/network/test_prefix_lists.py` from what the kernel told about real packets. The server's group admits
+port 80 from the prefix list pl-00010000000000000, which holds 10.0.1.10/32. The clients are 10.0.1.10 and 10.0.1.20.
+
+The list is one set of the router, whatever the number of rules that name it: `ip saddr @pl_00010000000000000`. An entry
+that comes or goes is one element of that set, and no rule, group or interface is touched.
+"""

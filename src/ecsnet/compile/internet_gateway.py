@@ -7,14 +7,30 @@ from collections.abc import Iterator
 from ecsnet.compile import facts
 from ecsnet.compile.view import FragmentSpec, View
 from ecsnet.logical.network import INTERNET_CLIENT, Gateway, Internet, PublicAddress
-from ecsnet.model.tables import ELASTIC_IPS, ELASTIC_IPS_BY_INTERFACE, INTERFACES, INTERNET_GATEWAYS
+from ecsnet.model.tables import (
+    ASSOCIATIONS_BY_GATEWAY,
+    ELASTIC_IPS,
+    ELASTIC_IPS_BY_INTERFACE,
+    INTERFACES,
+    INTERNET_GATEWAYS,
+    ROUTE_TABLES,
+)
 
 
 def gateway(view: View, key: str) -> Iterator[Gateway]:
     """An internet gateway that is attached to a VPC with a router."""
     row = view.get(INTERNET_GATEWAYS, key)
     if row is not None and row.vpc is not None and facts.gateway_of(view, row.vpc) == row.id:
-        yield Gateway(router=row.vpc, id=row.id, networks=facts.ipv4_networks(view, row.vpc))
+        networks = facts.ipv4_networks(view, row.vpc)
+        yield Gateway(router=row.vpc, id=row.id, networks=networks, table=_edge_table(view, row.id, row.vpc))
+
+
+def _edge_table(view: View, gateway: str, vpc: str) -> int | None:
+    """The route table for what enters the VPC (VPC user guide, "Gateway route tables")."""
+    for association in view.find(ASSOCIATIONS_BY_GATEWAY, gateway):
+        if association.vpc == vpc:
+            return view.project("ordinal", lambda row: row.ordinal, ROUTE_TABLES, association.route_table)
+    return None
 
 
 def elastic_ip(view: View, key: str) -> Iterator[PublicAddress]:

@@ -204,6 +204,8 @@ class Gateway(LogicalObject, frozen=True, kw_only=True, gc=False):
     router: str
     id: str
     networks: tuple[IPv4Network, ...]
+    table: int | None = None
+    """Number of the route table whose inside routes apply to what comes in through the gateway."""
 
 
 class PublicAddress(LogicalObject, frozen=True, kw_only=True, gc=False):

@@ -69,13 +69,17 @@ def chains(rules: nft.Table) -> Iterator[HostObject]:
 def _transit(
     rules: nft.Table, side: str, link: str, end: str, gate: str, *, original: int, reply: int, pass_mark: str
 ) -> Iterator[HostObject]:
-    """Ports without source/destination check: their own traffic is ordinary, anything else passes through them."""
+    """Ports without source/destination check: their own traffic is ordinary, anything else passes through them.
+
+    Appliances in series share the bits. Until the other end has answered, each of them judges: the first one's bit
+    would otherwise open the second one on the way of the very first packet.
+    """
     address = (f"ip {end} . {link} @own4 return", f"ip6 {end} . {link} @own6 return")
     yield rules.chain(
         f"transit_{side}",
         *_UNTRACKED,
         *(nft.rule(text) for text in address),
-        _tracked("original", original),
+        nft.rule(f"ct state established ct direction original ct mark and {original} == {original} accept"),
         _tracked("reply", reply),
         nft.rule(f"meta mark set meta mark or {pass_mark}"),
         nft.rule(f"{link} vmap @{gate}"),

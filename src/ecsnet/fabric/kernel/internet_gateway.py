@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ecsnet.fabric.kernel import naming, nft, router
-from ecsnet.hostplan.kernel import Address, HostObject, Link, LinkEnd, Namespace, Neighbour, NftTable, Route
+from ecsnet.hostplan.kernel import Address, HostObject, Link, LinkEnd, Namespace, Neighbour, NftTable, PolicyRule, Route
 from ecsnet.logical.network import INTERNET_CLIENT, Gateway, PublicAddress
 
 # Addresses of the links, the same at every gateway: each link is alone in its namespaces. They are of the block for
@@ -25,6 +25,9 @@ INTERNET_MTU = 1500
 """The gateway, not the router, tells senders of longer packets (EC2 user guide, "Network MTU"). The link between the
 two keeps the larger size: an error made by the router carries the router's own address, and when a NAT gateway sends
 it on to a task, it comes back to the router as a martian and no path MTU is learned."""
+
+_INCOMING_RULE = 100
+"""Priority of the rule for what comes in through the gateway: before `main`, where the interfaces are."""
 
 _INSIDE, _OUTSIDE = "vpc0", "inet0"
 _MACS = {"router": "02:ff:ff:ff:fe:01", "inside": "02:ff:ff:ff:fe:02", "outside": "02:ff:ff:ff:fe:03"}
@@ -76,7 +79,17 @@ def lower(gateway: Gateway) -> Iterator[HostObject]:
     yield from _outside(gateway, netns)
     yield NftTable(netns=netns, family="ip", name=naming.TABLE, owner=gateway.id)
     yield from _translation(_table(gateway.id), gateway.id)
-    yield router.table(gateway.router).element("uplinks", nft.link(naming.uplink(gateway.id)))
+    uplink = naming.uplink(gateway.id)
+    yield router.table(gateway.router).element("uplinks", nft.link(uplink))
+    if gateway.table is not None:
+        table = naming.table_number(gateway.table, inside=True)
+        yield PolicyRule(
+            netns=naming.router_namespace(gateway.router),
+            family="ip",
+            priority=_INCOMING_RULE,
+            from_link=uplink,
+            table=table,
+        )
 
 
 def _table(gateway: str) -> nft.Table:

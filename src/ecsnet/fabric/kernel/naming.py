@@ -21,6 +21,11 @@ ARP_TABLE = "ecs_arp"
 _HEX = re.compile(r"[0-9a-f]+")
 _LINK_DIGITS = 12
 
+_FIRST_TABLE = 1000
+"""Below are the kernel's own route tables (253 to 255)."""
+
+_FIRST_INSIDE_TABLE = 100_000
+
 
 def digits(identifier: str) -> str:
     """The hex digits that end an id or ARN. Raises ValueError when it does not end in hex digits."""
@@ -127,6 +132,14 @@ def subnet_chain(subnet: str) -> str:
 
 def acl_chain(acl: str, direction: str) -> str:
     return f"acl_{digits(acl)}_{direction}"
+
+
+def table_number(ordinal: int, *, inside: bool = False) -> int:
+    """The kernel's number of a route table of the VPC.
+
+    Its routes for parts of the VPC itself are in a table of their own, which is looked at before `main`.
+    """
+    return (_FIRST_INSIDE_TABLE if inside else _FIRST_TABLE) + ordinal
 
 
 def published_keys(vpc: str, interface: str) -> tuple[str, ...]:

@@ -6,21 +6,9 @@ from collections.abc import Iterator
 from typing import assert_never
 
 from ecsnet.fabric.kernel import internet_gateway, naming, peering, void
+from ecsnet.fabric.kernel.naming import table_number
 from ecsnet.hostplan.kernel import HostObject, Route
 from ecsnet.logical.network import TableRoute
-
-_FIRST_TABLE = 1000
-"""Below are the kernel's own tables (253 to 255)."""
-
-_FIRST_INSIDE_TABLE = 100_000
-
-
-def table_number(ordinal: int, *, inside: bool = False) -> int:
-    """The kernel's number of a route table of the VPC.
-
-    Its routes for parts of the VPC itself are in a table of their own, which is looked at before `main`.
-    """
-    return (_FIRST_INSIDE_TABLE if inside else _FIRST_TABLE) + ordinal
 
 
 def lower(route: TableRoute) -> Iterator[HostObject]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import msgspec
 
 from ecsnet.fabric.kernel import gates, naming, nft, router
-from ecsnet.fabric.kernel.route import table_number
+from ecsnet.fabric.kernel.naming import table_number
 from ecsnet.hostplan.kernel import Address, HostObject, NftChain, PolicyRule, element_key
 from ecsnet.logical.network import Segment
 

@@ -8,6 +8,7 @@ from ecsnet.services.cloudformation.resources import (
     custom,
     ec2,
     ec2_groups,
+    ec2_prefix_list,
     ec2_routing,
     ecs,
     elbv2,
@@ -22,6 +23,20 @@ from ecsnet.services.cloudformation.resources.base import Provisioner
 
 PROVISIONERS: Mapping[str, Provisioner] = {
     provisioner.type: provisioner
-    for module in (custom, ec2, ec2_routing, ec2_groups, ecs, elbv2, iam, messaging, nested, recorded, route53, storage)
+    for module in (
+        custom,
+        ec2,
+        ec2_routing,
+        ec2_groups,
+        ec2_prefix_list,
+        ecs,
+        elbv2,
+        iam,
+        messaging,
+        nested,
+        recorded,
+        route53,
+        storage,
+    )
     for provisioner in module.PROVISIONERS
 }

@@ -10,10 +10,12 @@ import msgspec
 
 from ecsnet.model import ec2
 from ecsnet.model.tables import (
+    ASSOCIATIONS_BY_GATEWAY,
     ELASTIC_IPS_BY_INTERFACE,
     INTERFACES_BY_VPC,
     INTERNET_GATEWAYS,
     INTERNET_GATEWAYS_BY_VPC,
+    ROUTE_TABLE_ASSOCIATIONS,
 )
 from ecsnet.services.call import AwsError, Cached, Call, Operation, Reply, Request, read, write
 from ecsnet.services.ec2 import errors, families
@@ -57,7 +59,10 @@ def attach_internet_gateway(call: Call, request: Request) -> Reply:
 
 
 def detach_internet_gateway(call: Call, request: Request) -> Reply:
-    """Source: EC2 API, DetachInternetGateway. Raises Gateway.NotAttached, DependencyViolation."""
+    """Source: EC2 API, DetachInternetGateway. Raises Gateway.NotAttached, DependencyViolation.
+
+    What its route table said about incoming traffic ends with the attachment.
+    """
     gateway = families.INTERNET_GATEWAY.require(call, request["InternetGatewayId"])
     vpc = families.VPC.require(call, request["VpcId"])
     if gateway.vpc != vpc.id:
@@ -69,6 +74,8 @@ def detach_internet_gateway(call: Call, request: Request) -> Reply:
             f"Network {vpc.id} has some mapped public address(es). Please unmap those public address(es) before "
             "detaching the gateway." + errors.named(mapped),
         )
+    for association in list(call.tx.keys(ASSOCIATIONS_BY_GATEWAY, gateway.id)):
+        call.tx.delete(ROUTE_TABLE_ASSOCIATIONS, association)
     call.tx.put(INTERNET_GATEWAYS, msgspec.structs.replace(gateway, vpc=None))
     return {}
 

@@ -11,6 +11,7 @@ import msgspec
 
 from ecsnet.model import ec2
 from ecsnet.model.tables import (
+    ASSOCIATIONS_BY_GATEWAY,
     ASSOCIATIONS_BY_ROUTE_TABLE,
     ASSOCIATIONS_BY_SUBNET,
     ROUTE_TABLE_ASSOCIATIONS,
@@ -25,7 +26,9 @@ from ecsnet.services.ec2.listing import Listing, drop_empty, each
 from ecsnet.services.ec2.quotas import quota
 from ecsnet.services.ec2.routes import (
     Destination,
+    attached_gateway,
     check_destination,
+    check_edge,
     destination,
     leads_to,
     route_item,
@@ -70,37 +73,58 @@ def delete_route_table(call: Call, request: Request) -> Reply:
 
 
 def associate_route_table(call: Call, request: Request) -> Reply:
-    """Source: EC2 API, AssociateRouteTable. Raises Resource.AlreadyAssociated."""
+    """With a subnet, or with an internet gateway for what comes in through it. Source: EC2 API, AssociateRouteTable.
+
+    Raises Resource.AlreadyAssociated, InvalidParameterValue, InvalidGatewayID.NotFound, InvalidParameterCombination.
+    """
     if request.get("PublicIpv4Pool"):
         raise not_implemented("AssociateRouteTable", "PublicIpv4Pool")
-    if request.get("GatewayId"):
-        raise not_implemented("AssociateRouteTable", "GatewayId (edge route tables)")
     table = families.ROUTE_TABLE.require(call, request["RouteTableId"])
-    if not request.get("SubnetId"):
+    subnet = gateway = None
+    if request.get("GatewayId"):
+        if request.get("SubnetId"):
+            raise errors.combination("Only one of subnetId and gatewayId may be given.")
+        gateway = attached_gateway(call, table, request["GatewayId"]).id
+        found = call.tx.find(ASSOCIATIONS_BY_GATEWAY, gateway)
+    elif request.get("SubnetId"):
+        subnet = _subnet_of(call, table, request["SubnetId"])
+        found = call.tx.find(ASSOCIATIONS_BY_SUBNET, subnet)
+    else:
         raise errors.missing_parameter("subnetId")
-    subnet = families.SUBNET.require(call, request["SubnetId"])
-    if subnet.vpc != table.vpc:
-        raise AwsError(
-            "InvalidParameterValue", f"route table {table.id} and subnet {subnet.id} belong to different networks"
-        )
-    for existing in call.tx.find(ASSOCIATIONS_BY_SUBNET, subnet.id):
+    for existing in found:
         if existing.route_table == table.id:
             return {"AssociationId": existing.id, "AssociationState": _ASSOCIATED}
         raise AwsError(
             "Resource.AlreadyAssociated",
             f"the specified association for route table {table.id} conflicts with an existing association",
         )
-    association = _associate(call, table, subnet=subnet.id)
+    association = _associate(call, table, subnet=subnet, gateway=gateway)
     return {"AssociationId": association.id, "AssociationState": _ASSOCIATED}
 
 
+def _subnet_of(call: Call, table: ec2.RouteTable, key: str) -> str:
+    subnet = families.SUBNET.require(call, key)
+    if subnet.vpc != table.vpc:
+        raise AwsError(
+            "InvalidParameterValue", f"route table {table.id} and subnet {subnet.id} belong to different networks"
+        )
+    return subnet.id
+
+
 def _associate(
-    call: Call, table: ec2.RouteTable, *, subnet: str | None = None, main: bool = False
+    call: Call, table: ec2.RouteTable, *, subnet: str | None = None, gateway: str | None = None, main: bool = False
 ) -> ec2.RouteTableAssociation:
+    if gateway is not None:
+        check_edge(call, table, table.routes)
     return call.tx.put(
         ROUTE_TABLE_ASSOCIATIONS,
         ec2.RouteTableAssociation(
-            id=call.ids.resource("rtbassoc"), vpc=table.vpc, route_table=table.id, subnet=subnet, main=main
+            id=call.ids.resource("rtbassoc"),
+            vpc=table.vpc,
+            route_table=table.id,
+            subnet=subnet,
+            gateway=gateway,
+            main=main,
         ),
     )
 
@@ -136,7 +160,7 @@ def replace_route_table_association(call: Call, request: Request) -> Reply:
             f"route table {table.id} and association {association.id} belong to different networks",
         )
     call.tx.delete(ROUTE_TABLE_ASSOCIATIONS, association.id)
-    new = _associate(call, table, subnet=association.subnet, main=association.main)
+    new = _associate(call, table, subnet=association.subnet, gateway=association.gateway, main=association.main)
     return {"NewAssociationId": new.id, "AssociationState": _ASSOCIATED}
 
 
@@ -202,6 +226,8 @@ def _find(table: ec2.RouteTable, where: Destination) -> ec2.Route | None:
 
 
 def _put_routes(call: Call, table: ec2.RouteTable, routes: tuple[ec2.Route, ...]) -> None:
+    if any(one.gateway for one in call.tx.find(ASSOCIATIONS_BY_ROUTE_TABLE, table.id)):
+        check_edge(call, table, routes)
     call.tx.put(ROUTE_TABLES, msgspec.structs.replace(table, routes=routes))
 
 

@@ -63,6 +63,29 @@ def destination(call: Call, request: Request) -> Destination:
     return block
 
 
+def check_edge(call: Call, table: ec2.RouteTable, routes: Iterable[ec2.Route]) -> None:
+    """Refuse routes that a gateway's route table cannot have (VPC User Guide, "Gateway route tables").
+
+    Its destinations are the VPC's own blocks or whole subnets, its targets local, network interfaces and gateway load
+    balancer endpoints; it has no prefix lists. Raises InvalidParameterValue.
+    """
+    own = [one.destination for one in table.routes if one.origin == "CreateRouteTable"]
+    for route in routes:
+        where = route.destination
+        if where is None or not any(_within(where, block) for block in own):
+            problem = f"destination {where or route.prefix_list}"
+        elif route.target.kind not in ("local", "eni"):
+            problem = f"target {route.target.id}"
+        else:
+            continue
+        raise AwsError(
+            "InvalidParameterValue",
+            f"Route table {table.id} cannot be used for a gateway with a route to {problem}. Routes for traffic that "
+            "enters a VPC lead from a block or subnet of the VPC to local, a network interface or a Gateway Load "
+            "Balancer endpoint.",
+        )
+
+
 def leads_to(route: ec2.Route, where: Destination) -> bool:
     """Whether this is the table's route for exactly this destination."""
     return where in (route.destination, route.prefix_list)
@@ -96,7 +119,7 @@ def check_destination(call: Call, table: ec2.RouteTable, block: Destination, kin
     reserved = _LINK_LOCAL_SERVICES if isinstance(block, IPv4Network) else _LINK_LOCAL_SERVICES_6
     if _within(block, reserved):
         raise errors.invalid_value("destinationCidrBlock", block, f"It is within {reserved}, which AWS services use.")
-    if not any(one.target.kind == "local" and _within(block, one.destination) for one in table.routes):
+    if not any(one.origin == "CreateRouteTable" and _within(block, one.destination) for one in table.routes):
         return
     whole = any(
         block in (subnet.cidr, subnet.ipv6_cidr.cidr if subnet.ipv6_cidr else None)
@@ -166,6 +189,11 @@ def target(call: Call, table: ec2.RouteTable, request: Request) -> ec2.RouteTarg
 def _gateway(call: Call, table: ec2.RouteTable, key: str) -> ec2.RouteTarget:
     if key == "local":
         return LOCAL
+    return ec2.RouteTarget(kind="igw", id=attached_gateway(call, table, key).id)
+
+
+def attached_gateway(call: Call, table: ec2.RouteTable, key: str) -> ec2.InternetGateway:
+    """The internet gateway of the table's VPC. Raises InvalidGatewayID.NotFound, InvalidParameterValue."""
     gateway = families.INTERNET_GATEWAY.find(call, key)
     if gateway is None:
         raise AwsError("InvalidGatewayID.NotFound", f"The gateway ID '{key}' does not exist")
@@ -174,7 +202,7 @@ def _gateway(call: Call, table: ec2.RouteTable, key: str) -> ec2.RouteTarget:
             "InvalidParameterValue",
             f"route table {table.id} and network gateway {gateway.id} belong to different networks",
         )
-    return ec2.RouteTarget(kind="igw", id=gateway.id)
+    return gateway
 
 
 def _nat_gateway(call: Call, table: ec2.RouteTable, key: str) -> ec2.RouteTarget:

@@ -61,6 +61,16 @@ def _associate(env: Env, p: Properties) -> Made:
     return Made(id=reply["AssociationId"], attributes={"Id": reply["AssociationId"]})
 
 
+def _associate_gateway(env: Env, p: Properties) -> Made:
+    reply = env.run("ec2", "AssociateRouteTable", {"RouteTableId": p["RouteTableId"], "GatewayId": p["GatewayId"]})
+    return Made(id=reply["AssociationId"], attributes={"AssociationId": reply["AssociationId"]})
+
+
+def _reassociate_gateway(env: Env, id_: str, before: Properties, after: Properties) -> Made:
+    made = _reassociate(env, id_, before, after)
+    return Made(id=made.id, attributes={"AssociationId": made.id})
+
+
 def _reassociate(env: Env, id_: str, before: Properties, after: Properties) -> Made:
     """Changing the table of a subnet keeps it associated throughout; the association's id changes."""
     reply = env.run(
@@ -208,6 +218,13 @@ PROVISIONERS = (
         update=_reassociate,
         delete=_disassociate,
         replace_on=("SubnetId",),
+    ),
+    Native(
+        type="AWS::EC2::GatewayRouteTableAssociation",
+        create=_associate_gateway,
+        update=_reassociate_gateway,
+        delete=_disassociate,
+        replace_on=("GatewayId",),
     ),
     Native(type="AWS::EC2::NetworkAcl", create=_create_acl, update=_update_acl, delete=_delete_acl),
     Native(type="AWS::EC2::NetworkAclEntry", create=_create_entry, update=_update_entry, delete=_delete_entry),

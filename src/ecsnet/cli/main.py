@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from ecsnet.cli import demo, deploy, lifecycle, show, standin, traffic
+from ecsnet.cli import demo, deploy, lifecycle, show, standin, traffic, why
 from ecsnet.cli.errors import CliError
 
 app = typer.Typer(
@@ -29,6 +29,7 @@ app.command("map", rich_help_panel="Look")(show.network_map)
 app.command(rich_help_panel="Look")(traffic.logs)
 app.command(rich_help_panel="Look")(traffic.nft)
 app.command(rich_help_panel="Packets")(traffic.curl)
+app.command(rich_help_panel="Packets")(why.why)
 app.command("exec", rich_help_panel="Packets")(traffic.execute)
 app.command("stand-in", rich_help_panel="Packets")(standin.stand_in)
 

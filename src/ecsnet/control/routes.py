@@ -17,6 +17,7 @@ from ecsnet.control.feed import PlanFeed
 from ecsnet.control.local import LocalPorts
 from ecsnet.control.places import NotFoundError
 from ecsnet.control.supervisor import Supervisor
+from ecsnet.control.why import ServiceError, why
 from ecsnet.fabric.kernel.naming import router_namespace
 from ecsnet.hostplan.messages import Hello
 from ecsnet.model.tables import INTERFACES, LOAD_BALANCERS, SERVICES, TASKS_BY_STATUS, VPCS
@@ -74,6 +75,7 @@ class Routes:
             "GET /_ecsnet/map": self.map,
             "GET /_ecsnet/nft": self.nft,
             "GET /_ecsnet/drops": self.drops,
+            "POST /_ecsnet/why": self.why,
             "POST /_ecsnet/stand-in": self.stand_in,
             "POST /_ecsnet/reset": self.reset,
         }
@@ -139,6 +141,14 @@ class Routes:
     async def _ruleset(self, netns: str) -> str:
         answer = await self._ask("nft", {"netns": netns})
         return str(answer["text"])
+
+    async def why(self, query: Query) -> Answer:
+        """Whether a flow arrives and what stops it, from the stored settings alone."""
+        source, destination = query.get("from", ""), query.get("to", "")
+        try:
+            return 200, why(self._store.snapshot, source, destination, query.get("service", ""), query.get("vpc"))
+        except ServiceError as error:
+            raise RefusedError(400, str(error)) from error
 
     async def stand_in(self, query: Query) -> Answer:
         task = views.find_task(self._store.snapshot, query.get("task", ""))

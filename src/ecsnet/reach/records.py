@@ -85,7 +85,7 @@ class Records:
                 return balancer is not None and any(node.interface == row.id for node in balancer.nodes)
             case "instance":
                 instance = self.snapshot.get(t.INSTANCES, owner)
-                return instance is not None and instance.state in ("pending", "running")
+                return instance is not None and ec2.holds_stack(instance)
             case _:
                 assert_never(row.attachment.owner_kind)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ipaddress import IPv4Address, IPv4Network, ip_network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_network
 from typing import Literal
 
 import msgspec
@@ -30,17 +30,20 @@ def task_arn(number: int) -> str:
     return f"arn:aws:ecs:{REGION}:{ACCOUNT}:task/default/{number:04x}{'0' * 28}"
 
 
-def vpc(number: int = 1, cidr: str = "10.0.0.0/16") -> ec2.Vpc:
+def vpc(number: int = 1, cidr: str = "10.0.0.0/16", ipv6: str | None = None) -> ec2.Vpc:
     return ec2.Vpc(
         id=identifier("vpc", number),
         account=ACCOUNT,
         region=REGION,
         cidrs=(ec2.CidrAssociation(id=identifier("vpc-cidr-assoc", number), cidr=ip_network(cidr)),),
+        ipv6_cidrs=()
+        if ipv6 is None
+        else (ec2.CidrAssociation(id=identifier("vpc-cidr-assoc", 100 + number), cidr=ip_network(ipv6)),),
         dhcp_options="dopt-1",
     )
 
 
-def subnet(number: int, cidr: str, vpc: str = VPC) -> ec2.Subnet:
+def subnet(number: int, cidr: str | None, vpc: str = VPC, ipv6: str | None = None) -> ec2.Subnet:
     return ec2.Subnet(
         id=identifier("subnet", number),
         account=ACCOUNT,
@@ -48,7 +51,10 @@ def subnet(number: int, cidr: str, vpc: str = VPC) -> ec2.Subnet:
         vpc=vpc,
         az="us-east-1a",
         az_id="use1-az1",
-        cidr=IPv4Network(cidr),
+        cidr=None if cidr is None else IPv4Network(cidr),
+        ipv6_cidr=None
+        if ipv6 is None
+        else ec2.CidrAssociation(id=identifier("subnet-cidr-assoc", number), cidr=ip_network(ipv6)),
         ordinal=number,
     )
 
@@ -169,9 +175,12 @@ def acl_association(subnet: int, acl: int, vpc: str = VPC) -> ec2.NetworkAclAsso
 
 def interface(
     number: int,
-    address: str,
+    address: str | None,
     subnet: int,
     *,
+    secondary: tuple[str, ...] = (),
+    ipv6: tuple[str, ...] = (),
+    prefixes: tuple[str, ...] = (),
     groups: tuple[int, ...] = (),
     vpc: str = VPC,
     owner: tuple[str, str] | None = None,
@@ -186,7 +195,11 @@ def interface(
         vpc=vpc,
         subnet=identifier("subnet", subnet),
         az="us-east-1a",
-        private_ip=IPv4Address(address),
+        private_ip=None if address is None else IPv4Address(address),
+        secondary_ips=tuple(IPv4Address(one) for one in secondary),
+        ipv6_ips=tuple(IPv6Address(one) for one in ipv6),
+        ipv4_prefixes=tuple(IPv4Network(one) for one in prefixes if ":" not in one),
+        ipv6_prefixes=tuple(IPv6Network(one) for one in prefixes if ":" in one),
         mac=f"02:00:00:00:{number >> 8:02x}:{number & 255:02x}",
         groups=tuple(identifier("sg", g) for g in groups),
         source_dest_check=checked,
@@ -284,6 +297,10 @@ def peering(
         message=status,
         created=0.0,
     )
+
+
+def egress_gateway(number: int = 1, vpc: str = VPC) -> ec2.EgressOnlyInternetGateway:
+    return ec2.EgressOnlyInternetGateway(id=identifier("eigw", number), account=ACCOUNT, region=REGION, vpc=vpc)
 
 
 def load_balancer_arn(number: int) -> str:

@@ -21,7 +21,7 @@ from ecsnet.store.store import Store
 HERE = Path(__file__).parent
 NAMESPACES = {
     "router": naming.router_namespace(rows.VPC),
-    "internet_gateway": naming.internet_gateway_namespace(rows.IGW),
+    "internet_gateway": naming.gateway_namespace(rows.IGW),
     "nat_gateway": naming.nat_gateway_namespace(rows.identifier("nat", 1)),
 }
 

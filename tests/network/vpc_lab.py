@@ -115,14 +115,32 @@ class Lab:
         self.flush()
 
     def task(
-        self, address: str, *groups: int, subnet: int = 1, vpc: int = 1, public: str | None = None, apply: bool = True
+        self,
+        address: str | None,
+        *groups: int,
+        subnet: int = 1,
+        vpc: int = 1,
+        public: str | None = None,
+        apply: bool = True,
+        ipv6: tuple[str, ...] = (),
+        secondary: tuple[str, ...] = (),
+        prefixes: tuple[str, ...] = (),
     ) -> Task:
         """A running task with an interface."""
         self._tasks += 1
         number = self._tasks
         vpc_id = rows.identifier("vpc", vpc)
         interface = rows.interface(
-            number, address, subnet, groups=groups, vpc=vpc_id, owner=("task", rows.task_arn(number)), public=public
+            number,
+            address,
+            subnet,
+            groups=groups,
+            vpc=vpc_id,
+            owner=("task", rows.task_arn(number)),
+            public=public,
+            ipv6=ipv6,
+            secondary=secondary,
+            prefixes=prefixes,
         )
         with self.store.transaction() as tx:
             tx.put(t.INTERFACES, interface)
@@ -131,7 +149,7 @@ class Lab:
             self.flush()
         return Task(
             number=number,
-            address=address,
+            address=address or ipv6[0],
             netns=naming.task_namespace(rows.task_arn(number)),
             link=naming.interface_link(interface.id),
             mac=interface.mac,

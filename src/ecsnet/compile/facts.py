@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ipaddress import IPv4Network
+from ipaddress import IPv4Network, IPv6Network
 from typing import Literal
 
 from ecsnet.compile.view import Query, View
@@ -10,6 +10,7 @@ from ecsnet.model.base import IpNetwork, Record
 from ecsnet.model.ec2 import NatGateway, SecurityGroupRule, VpcPeeringConnection, holds_stack
 from ecsnet.model.ecs import Task, holds_interface
 from ecsnet.model.tables import (
+    EGRESS_ONLY_GATEWAYS_BY_VPC,
     GROUPS,
     INSTANCES,
     INTERFACES,
@@ -38,8 +39,8 @@ class Place(Record, frozen=True, kw_only=True, gc=False):
     index: int
     number: int
     """The segment's number."""
-    network: IPv4Network
-    """The segment's network."""
+    network: IPv4Network | None
+    """The segment's network; None for one of IPv6 alone."""
 
 
 def networks(view: View, vpc: str) -> tuple[IpNetwork, ...]:
@@ -56,6 +57,10 @@ def networks(view: View, vpc: str) -> tuple[IpNetwork, ...]:
 
 def ipv4_networks(view: View, vpc: str) -> tuple[IPv4Network, ...]:
     return tuple(network for network in networks(view, vpc) if isinstance(network, IPv4Network))
+
+
+def ipv6_networks(view: View, vpc: str) -> tuple[IPv6Network, ...]:
+    return tuple(network for network in networks(view, vpc) if isinstance(network, IPv6Network))
 
 
 def has_router(view: View, vpc: str) -> bool:
@@ -91,6 +96,24 @@ INSIDE_ROUTES = Query(name="inside_routes", run=_find_inside_routes)
 def gateway_of(view: View, vpc: str) -> str | None:
     """The internet gateway of a VPC with a router; AWS allows one per VPC (EC2 API, AttachInternetGateway)."""
     return min(view.keys(INTERNET_GATEWAYS_BY_VPC, vpc), default=None) if has_router(view, vpc) else None
+
+
+def egress_gateway_of(view: View, vpc: str) -> str | None:
+    """The egress-only internet gateway of a VPC with a router and IPv6 (one per VPC)."""
+    found = min(view.keys(EGRESS_ONLY_GATEWAYS_BY_VPC, vpc), default=None)
+    return found if found is not None and has_router(view, vpc) and ipv6_networks(view, vpc) else None
+
+
+def _find_egress_only(view: View, route_table: str) -> bool:
+    table = view.get(ROUTE_TABLES, route_table)
+    if table is None:
+        return False
+    gateway = egress_gateway_of(view, table.vpc)
+    return any(route.target.kind == "eigw" and route.target.id == gateway for route in table.routes)
+
+
+EGRESS_ONLY = Query(name="egress_only", run=_find_egress_only)
+"""Whether a route table leads to its VPC's egress-only internet gateway."""
 
 
 class Peered(Record, frozen=True, kw_only=True, gc=False):
@@ -173,8 +196,8 @@ def _find_place(view: View, interface: str) -> Place | None:
     if subnet is None:
         return None
     vpc, number, network = subnet
-    if vpc != row.vpc or network is None:
-        return None  # an IPv6-only subnet has no IPv4 gateway to route through
+    if vpc != row.vpc or (network is None) != (row.private_ip is None):
+        return None
     owner = row.attachment.owner
     match row.attachment.owner_kind:
         case "task":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ecsnet.compile import (
     balancer,
+    egress_gateway,
     internet_gateway,
     metadata,
     names,
@@ -29,6 +30,7 @@ FRAGMENTS: tuple[FragmentSpec, ...] = (
     *network_acl.FRAGMENTS,
     *route_table.FRAGMENTS,
     *internet_gateway.FRAGMENTS,
+    *egress_gateway.FRAGMENTS,
     *nat_gateway.FRAGMENTS,
     *peering.FRAGMENTS,
     *workload.FRAGMENTS,

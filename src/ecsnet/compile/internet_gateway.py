@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from ecsnet.compile import facts
 from ecsnet.compile.view import FragmentSpec, View
-from ecsnet.logical.network import INTERNET_CLIENT, Gateway, Internet, PublicAddress
+from ecsnet.logical.network import INTERNET_CLIENT, INTERNET_CLIENT6, Gateway, Internet, PublicAddress
 from ecsnet.model.tables import (
     ASSOCIATIONS_BY_GATEWAY,
     ELASTIC_IPS,
@@ -21,7 +21,7 @@ def gateway(view: View, key: str) -> Iterator[Gateway]:
     """An internet gateway that is attached to a VPC with a router."""
     row = view.get(INTERNET_GATEWAYS, key)
     if row is not None and row.vpc is not None and facts.gateway_of(view, row.vpc) == row.id:
-        networks = facts.ipv4_networks(view, row.vpc)
+        networks = facts.networks(view, row.vpc)
         yield Gateway(router=row.vpc, id=row.id, networks=networks, table=_edge_table(view, row.id, row.vpc))
 
 
@@ -47,7 +47,7 @@ def elastic_ip(view: View, key: str) -> Iterator[PublicAddress]:
 def automatic_address(view: View, key: str) -> Iterator[PublicAddress]:
     """The public address that AWS assigned to an interface; an Elastic IP on the same address takes its place."""
     row = view.get(INTERFACES, key)
-    if row is None or row.auto_public_ip is None:
+    if row is None or row.auto_public_ip is None or row.private_ip is None:
         return
     if any(address.private_ip == row.private_ip for address in view.find(ELASTIC_IPS_BY_INTERFACE, row.id)):
         return
@@ -58,7 +58,7 @@ def automatic_address(view: View, key: str) -> Iterator[PublicAddress]:
 
 def internet(view: View, key: str) -> Iterator[Internet]:
     """The internet exists whatever the store holds."""
-    yield Internet(client=INTERNET_CLIENT)
+    yield Internet(client=INTERNET_CLIENT, client6=INTERNET_CLIENT6)
 
 
 FRAGMENTS = (

@@ -78,7 +78,8 @@ def _page(paths: tuple[str, ...], body: Json) -> DocumentPage:
 def _network(view: View, task: Task, vpc: str) -> Json:
     assert task.private_ip is not None
     names = view.ask(NAME_SERVICE, vpc)
-    cidr = view.project("cidr", lambda s: s.cidr, SUBNETS, task.subnet) if task.subnet else None
+    blocks = view.project("blocks", lambda s: (s.cidr, s.ipv6_cidr), SUBNETS, task.subnet) if task.subnet else None
+    cidr, cidr6 = blocks or (None, None)
     network: Json = {
         "NetworkMode": "awsvpc",
         "IPv4Addresses": [str(task.private_ip)],
@@ -89,6 +90,10 @@ def _network(view: View, task: Task, vpc: str) -> Json:
         gateway = IPv4Interface((cidr.network_address + 1, cidr.prefixlen))
         network["IPv4SubnetCIDRBlock"] = str(cidr)
         network["SubnetGatewayIpv4Address"] = str(gateway)
+    if task.ipv6_ip is not None:
+        network["IPv6Addresses"] = [str(task.ipv6_ip)]
+        if cidr6 is not None:
+            network["IPv6SubnetCIDRBlock"] = str(cidr6.cidr)
     network["DomainNameServers"] = [str(names.resolver)] if names.resolver else []
     network["DomainNameSearchList"] = list(names.search)
     network["PrivateDNSName"] = private_dns_name(task.region, task.private_ip)

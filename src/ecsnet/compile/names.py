@@ -44,7 +44,12 @@ def name_server(view: View, vpc: str) -> Iterator[NameServer]:
     region, support, hostnames = attributes
     if support:
         computed = ComputedNames(domain=private_domain(region), networks=blocks) if hostnames else None
-        yield NameServer(router=vpc, address=blocks[0].network_address + 2, computed=computed)
+        yield NameServer(
+            router=vpc,
+            address=blocks[0].network_address + 2,
+            ipv6=bool(facts.ipv6_networks(view, vpc)),
+            computed=computed,
+        )
 
 
 def balancer_name(view: View, arn: str) -> Iterator[AddressName]:
@@ -93,7 +98,7 @@ def interface_name(view: View, interface: str) -> Iterator[AddressName]:
         return
     public = _public_address(view, interface, row.auto_public_ip)
     attributes = view.project("dns", lambda v: (v.region, v.dns_support, v.dns_hostnames), VPCS, row.vpc)
-    if public is None or attributes is None or not (attributes[1] and attributes[2]):
+    if public is None or row.private_ip is None or attributes is None or not (attributes[1] and attributes[2]):
         return
     name = public_dns_name(row.region, public)
     yield AddressName(

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from ecsnet.compile import facts
 from ecsnet.compile.view import FragmentSpec, View
 from ecsnet.logical.base import LogicalObject
-from ecsnet.logical.network import Host, IpAddress, Member, OpenPort, Port
+from ecsnet.logical.network import Host, IpAddress, Member, MemberPrefix, OpenPort, Port
+from ecsnet.model.base import IpNetwork
 from ecsnet.model.ec2 import NetworkInterface, holds_stack
 from ecsnet.model.ecs import holds_interface
 from ecsnet.model.tables import GROUPS, INSTANCES, INTERFACES, LOAD_BALANCERS, TASKS
@@ -24,7 +25,8 @@ def port(view: View, key: str) -> Iterator[LogicalObject]:
     if row is None or place is None:
         return
     groups = _groups(view, row)
-    addresses: tuple[IpAddress, ...] = (row.private_ip, *row.secondary_ips, *row.ipv6_ips)
+    addresses: tuple[IpAddress, ...] = (*row.private_ips, *row.ipv6_ips)
+    prefixes: tuple[IpNetwork, ...] = (*row.ipv4_prefixes, *row.ipv6_prefixes)
     yield Port(
         router=row.vpc,
         id=row.id,
@@ -32,8 +34,9 @@ def port(view: View, key: str) -> Iterator[LogicalObject]:
         segment_number=place.number,
         mac=row.mac,
         addresses=addresses,
+        prefixes=prefixes,
         network=place.network,
-        gateway=place.network.network_address + 1,
+        gateway=None if place.network is None else place.network.network_address + 1,
         host=place.host,
         host_kind=place.kind,
         index=place.index,
@@ -41,7 +44,7 @@ def port(view: View, key: str) -> Iterator[LogicalObject]:
         filtered=place.kind != "nat" and not _unfiltered(row),
         groups=groups,
     )
-    yield from _memberships(view, row, groups, addresses)
+    yield from _memberships(view, row, groups, addresses, prefixes)
 
 
 def _unfiltered(row: NetworkInterface) -> bool:
@@ -50,13 +53,19 @@ def _unfiltered(row: NetworkInterface) -> bool:
 
 
 def _memberships(
-    view: View, row: NetworkInterface, groups: tuple[str, ...], addresses: tuple[IpAddress, ...]
-) -> Iterator[Member]:
+    view: View,
+    row: NetworkInterface,
+    groups: tuple[str, ...],
+    addresses: tuple[IpAddress, ...],
+    prefixes: tuple[IpNetwork, ...],
+) -> Iterator[Member | MemberPrefix]:
     """In the interface's own VPC, and in the peered ones whose rules name the group."""
     for group in groups:
         for router in (row.vpc, *view.ask(facts.NAMING_VPCS, group)):
             for address in addresses:
                 yield Member(router=router, group=group, address=address)
+            for prefix in prefixes:
+                yield MemberPrefix(router=router, group=group, prefix=prefix)
 
 
 def open_ports(view: View, key: str) -> Iterator[OpenPort]:

@@ -9,9 +9,9 @@ import msgspec
 from ecsnet.compile import facts
 from ecsnet.compile.prefix_list import blocks
 from ecsnet.compile.view import FragmentSpec, View
-from ecsnet.logical.network import TableRoute
+from ecsnet.logical.network import IpAddress, TableRoute
 from ecsnet.model.base import IpNetwork
-from ecsnet.model.ec2 import RouteTable, RouteTarget
+from ecsnet.model.ec2 import NetworkInterface, RouteTable, RouteTarget
 from ecsnet.model.tables import INTERFACES, NAT_GATEWAYS, ROUTE_TABLES
 
 
@@ -52,13 +52,17 @@ def _destinations(view: View, table: RouteTable) -> Iterator[tuple[IpNetwork, Ro
 def _route(view: View, vpc: str, number: int, destination: IpNetwork, target: RouteTarget) -> TableRoute:
     inside = facts.is_inside(destination, facts.networks(view, vpc))
     blackhole = TableRoute(router=vpc, table=number, destination=destination, kind="blackhole", inside=inside)
-    if destination.version != 4:
-        return blackhole  # no gateway forwards IPv6 yet
     match target.kind:
         case "igw":
             if facts.gateway_of(view, vpc) != target.id:
                 return blackhole
             return msgspec.structs.replace(blackhole, kind="gateway", target=target.id)
+        case "eigw":
+            if destination.version != 6 or facts.egress_gateway_of(view, vpc) != target.id:
+                return blackhole
+            return msgspec.structs.replace(blackhole, kind="gateway", target=target.id)
+        case "nat" if destination.version == 6:
+            return blackhole  # NAT64 is not built
         case "nat":
             interface = view.project("interface", lambda nat: nat.interface, NAT_GATEWAYS, target.id)
             return blackhole if interface is None else _to_port(view, blackhole, interface)
@@ -75,10 +79,24 @@ def _route(view: View, vpc: str, number: int, destination: IpNetwork, target: Ro
 
 
 def _to_port(view: View, blackhole: TableRoute, interface: str) -> TableRoute:
-    found = view.project("next_hop", lambda row: (row.vpc, row.private_ip), INTERFACES, interface)
+    read = _next_hop if blackhole.destination.version == 4 else _next_hop6
+    found = view.project(read.__name__, read, INTERFACES, interface)
     if found is None or found[0] != blackhole.router or view.ask(facts.PLACE, interface) is None:
         return blackhole
-    return msgspec.structs.replace(blackhole, kind="port", target=interface, next_hop=found[1])
+    next_hop = found[1]
+    return (
+        blackhole
+        if next_hop is None
+        else msgspec.structs.replace(blackhole, kind="port", target=interface, next_hop=next_hop)
+    )
+
+
+def _next_hop(row: NetworkInterface) -> tuple[str, IpAddress | None]:
+    return row.vpc, row.private_ip
+
+
+def _next_hop6(row: NetworkInterface) -> tuple[str, IpAddress | None]:
+    return row.vpc, row.ipv6_ips[0] if row.ipv6_ips else None
 
 
 FRAGMENTS = (FragmentSpec(name="route_table", table=ROUTE_TABLES, run=table_routes),)

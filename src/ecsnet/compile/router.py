@@ -17,7 +17,12 @@ def router(view: View, vpc: str) -> Iterator[Router]:
     """
     blocks = facts.ipv4_networks(view, vpc)
     if facts.has_router(view, vpc):
-        yield Router(id=vpc, networks=facts.networks(view, vpc), resolver=blocks[0].network_address + 2)
+        yield Router(
+            id=vpc,
+            networks=facts.networks(view, vpc),
+            resolver=blocks[0].network_address + 2,
+            resolver6=bool(facts.ipv6_networks(view, vpc)),
+        )
 
 
 FRAGMENTS = (FragmentSpec(name="router", table=VPCS, run=router),)

@@ -9,7 +9,7 @@ from ecsnet.compile import facts
 from ecsnet.compile.view import FragmentSpec, View
 from ecsnet.logical.network import FilterGroup, FilterRule, PeerGroup
 from ecsnet.model.ec2 import SecurityGroupRule
-from ecsnet.model.tables import GROUPS, PREFIX_LISTS, RULES_BY_GROUP
+from ecsnet.model.tables import GROUPS, INTERFACES_WITH_PREFIXES_BY_GROUP, PREFIX_LISTS, RULES_BY_GROUP
 
 _NUMBERS = {"tcp": 6, "udp": 17, "icmp": 1, "icmpv6": 58}
 _FAMILY = {"icmp": 4, "icmpv6": 6}
@@ -28,7 +28,7 @@ def filter_group(view: View, key: str) -> Iterator[FilterGroup | PeerGroup]:
     for rule in view.find(RULES_BY_GROUP, key):
         if facts.remote_vpc(view, rule, vpc) is not None:
             assert rule.peer_group is not None
-            yield PeerGroup(router=vpc, id=rule.peer_group)
+            yield PeerGroup(router=vpc, id=rule.peer_group, prefixes=_has_prefixes(view, rule.peer_group))
             rules.append(rule)
         elif _enforceable(view, rule, vpc):
             rules.append(rule)
@@ -37,6 +37,7 @@ def filter_group(view: View, key: str) -> Iterator[FilterGroup | PeerGroup]:
         id=key,
         ingress=tuple(_rule(view, rule) for rule in rules if not rule.egress),
         egress=tuple(_rule(view, rule) for rule in rules if rule.egress),
+        prefixes=_has_prefixes(view, key),
     )
 
 
@@ -69,6 +70,10 @@ def _address_list(view: View, rule: SecurityGroupRule) -> tuple[str, Literal[4, 
     return None if family is None else (rule.prefix_list, family)
 
 
+def _has_prefixes(view: View, group: str) -> bool:
+    return view.exists(INTERFACES_WITH_PREFIXES_BY_GROUP, group)
+
+
 def _rule(view: View, rule: SecurityGroupRule) -> FilterRule:
     protocol = None if rule.protocol == "-1" else _NUMBERS.get(rule.protocol) or int(rule.protocol)
     ports = icmp = None
@@ -84,6 +89,7 @@ def _rule(view: View, rule: SecurityGroupRule) -> FilterRule:
         network=rule.cidr,
         group=rule.peer_group,
         address_list=_address_list(view, rule),
+        prefixes=rule.peer_group is not None and _has_prefixes(view, rule.peer_group),
     )
 
 

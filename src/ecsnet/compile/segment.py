@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from ipaddress import IPv6Network
 
 from ecsnet.compile import facts
 from ecsnet.compile.view import FragmentSpec, View
@@ -27,12 +28,13 @@ def segment(view: View, key: str) -> Iterator[Segment]:
     subnet = view.get(SUBNETS, key)
     if subnet is None or not facts.has_router(view, subnet.vpc):
         return
-    table = _route_table(view, subnet)
+    table = route_table_of(view, subnet)
     yield Segment(
         router=subnet.vpc,
         id=subnet.id,
         number=subnet.ordinal,
         network=subnet.cidr,
+        network6=ipv6_block(subnet),
         gateway=None if subnet.cidr is None else subnet.cidr.network_address + 1,
         table=None if table is None else view.project("ordinal", lambda row: row.ordinal, ROUTE_TABLES, table),
         inside_routes=table is not None and view.ask(facts.INSIDE_ROUTES, table),
@@ -40,7 +42,12 @@ def segment(view: View, key: str) -> Iterator[Segment]:
     )
 
 
-def _route_table(view: View, subnet: Subnet) -> str | None:
+def ipv6_block(subnet: Subnet) -> IPv6Network | None:
+    block = None if subnet.ipv6_cidr is None else subnet.ipv6_cidr.cidr
+    return block if isinstance(block, IPv6Network) else None
+
+
+def route_table_of(view: View, subnet: Subnet) -> str | None:
     """The associated table, or the main one: a subnet without an association of its own uses that."""
     own = list(view.find(ASSOCIATIONS_BY_SUBNET, subnet.id))
     for association in own or view.find(MAIN_ASSOCIATION_BY_VPC, subnet.vpc):

@@ -222,16 +222,14 @@ def _address(snapshot: Snapshot, address: IpAddress, vpc: str | None) -> Place:
 
 
 def _end(snapshot: Snapshot, row: NetworkInterface, named: IpAddress | None = None) -> End:
-    own: tuple[IpAddress, ...] = (row.private_ip, *row.secondary_ips, *row.ipv6_ips)
+    own: tuple[IpAddress, ...] = (*row.private_ips, *row.ipv6_ips)
     if named in own:
         own = (named, *(address for address in own if address != named))
     return End(
         interface=row.id,
         device=naming.interface_device(_device_index_in(snapshot, row)),
         addresses=own,
-        public=tuple(
-            public for ip in (row.private_ip, *row.secondary_ips) if (public := public_ip_of(snapshot, row, ip))
-        ),
+        public=tuple(public for ip in row.private_ips if (public := public_ip_of(snapshot, row, ip))),
     )
 
 

@@ -154,7 +154,7 @@ def _vpc(snapshot: Snapshot, vpc: Vpc) -> Json:
 
 
 def _subnet(snapshot: Snapshot, subnet: Subnet) -> Json:
-    interfaces = sorted(snapshot.find(INTERFACES_BY_SUBNET, subnet.id), key=lambda i: int(i.private_ip))
+    interfaces = sorted(snapshot.find(INTERFACES_BY_SUBNET, subnet.id), key=_address_order)
     return {
         "id": subnet.id,
         "name": _name(subnet.tags),
@@ -175,11 +175,16 @@ def _is_public(snapshot: Snapshot, subnet: Subnet) -> bool:
     return table is not None and any(route.target.kind == "igw" for route in table.routes)
 
 
+def _address_order(interface: NetworkInterface) -> tuple[int, int]:
+    """IPv4 before IPv6."""
+    return (6, 0) if interface.private_ip is None else (4, int(interface.private_ip))
+
+
 def _interface(snapshot: Snapshot, interface: NetworkInterface) -> Json:
     public = public_ip_of(snapshot, interface, interface.private_ip)
     return {
         "id": interface.id,
-        "address": str(interface.private_ip),
+        "address": str(next(iter((*interface.private_ips, *interface.ipv6_ips)))),
         "public_address": str(public) if public else None,
         "groups": list(interface.groups),
         "used_by": user_of(snapshot, interface),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address
 
 import msgspec
 
@@ -21,6 +21,8 @@ class NameServer(LogicalObject, frozen=True, kw_only=True, gc=False):
 
     router: str
     address: IPv4Address
+    ipv6: bool = False
+    """It listens at the fixed IPv6 address too."""
     computed: ComputedNames | None
 
 
@@ -37,7 +39,7 @@ class AddressName(LogicalObject, frozen=True, kw_only=True, gc=False):
     zone: str
     """The domain whose names the server decides about alone; lower case, as `name`."""
     name: str
-    addresses: tuple[IPv4Address, ...]
+    addresses: tuple[IPv4Address | IPv6Address, ...]
     ttl: int
     """Seconds."""
     owner: str

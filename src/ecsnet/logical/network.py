@@ -6,7 +6,7 @@ network, and its router decides about every packet, also inside one segment.
 
 from __future__ import annotations
 
-from ipaddress import IPv4Address, IPv4Network, IPv6Address
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import Literal
 
 from ecsnet.logical.base import LogicalObject
@@ -22,6 +22,8 @@ class Router(LogicalObject, frozen=True, kw_only=True, gc=False):
     id: str
     networks: tuple[IpNetwork, ...]
     resolver: IPv4Address
+    resolver6: bool = False
+    """It listens at the fixed IPv6 address too."""
 
 
 class Segment(LogicalObject, frozen=True, kw_only=True, gc=False):
@@ -32,6 +34,8 @@ class Segment(LogicalObject, frozen=True, kw_only=True, gc=False):
     number: int
     """Marks the packets that come from this segment; unique in the router."""
     network: IPv4Network | None
+    """None for a segment of IPv6 alone."""
+    network6: IPv6Network | None = None
     gateway: IPv4Address | None
     table: int | None
     """Number of the route table for what leaves the router's network; None: nothing does."""
@@ -71,9 +75,12 @@ class Port(LogicalObject, frozen=True, kw_only=True, gc=False):
     segment_number: int
     mac: str
     addresses: tuple[IpAddress, ...]
-    """The primary address first."""
-    network: IPv4Network
-    gateway: IPv4Address
+    """The primary address first, IPv4 before IPv6."""
+    prefixes: tuple[IpNetwork, ...] = ()
+    """Whole blocks that belong to the port beside its addresses."""
+    network: IPv4Network | None
+    """With `gateway`: None for a port of IPv6 alone."""
+    gateway: IPv4Address | None
     host: str
     host_kind: Literal["task", "balancer", "nat", "instance"]
     index: int
@@ -97,6 +104,8 @@ class FilterRule(LogicalObject, frozen=True, kw_only=True, gc=False):
     """Type and code (None: every code); None for all."""
     network: IpNetwork | None = None
     group: str | None = None
+    prefixes: bool = False
+    """The group has members with prefixes (`MemberPrefix`)."""
     address_list: tuple[str, Literal[4, 6]] | None = None
     """Id and IP version of an `AddressList` of the router."""
 
@@ -108,6 +117,8 @@ class FilterGroup(LogicalObject, frozen=True, kw_only=True, gc=False):
     id: str
     ingress: tuple[FilterRule, ...]
     egress: tuple[FilterRule, ...]
+    prefixes: bool = False
+    """There are `MemberPrefix`es of it."""
 
 
 class Member(LogicalObject, frozen=True, kw_only=True, gc=False):
@@ -118,11 +129,21 @@ class Member(LogicalObject, frozen=True, kw_only=True, gc=False):
     address: IpAddress
 
 
+class MemberPrefix(LogicalObject, frozen=True, kw_only=True, gc=False):
+    """One prefix of one port belongs to a group."""
+
+    router: str
+    group: str
+    prefix: IpNetwork
+
+
 class PeerGroup(LogicalObject, frozen=True, kw_only=True, gc=False):
     """A group of another router that rules of this one name; its members are this router's `Member`s too."""
 
     router: str
     id: str
+    prefixes: bool = False
+    """There are `MemberPrefix`es of it."""
 
 
 class AddressList(LogicalObject, frozen=True, kw_only=True, gc=False):
@@ -168,10 +189,11 @@ class TableRoute(LogicalObject, frozen=True, kw_only=True, gc=False):
     table: int
     destination: IpNetwork
     kind: Literal["gateway", "port", "peering", "blackhole"]
+    """A gateway is a `Gateway` or an `EgressGateway`."""
     target: str = ""
     far: str = ""
     """The router at the other end (kind peering)."""
-    next_hop: IPv4Address | None = None
+    next_hop: IpAddress | None = None
     """The port's address (kind port)."""
     inside: bool = False
     """The destination is a part of the router's network; the route then comes before the router's own ones."""
@@ -199,13 +221,28 @@ class PeeringGuard(LogicalObject, frozen=True, kw_only=True, gc=False):
 
 
 class Gateway(LogicalObject, frozen=True, kw_only=True, gc=False):
-    """Connects a router to the internet by one-to-one translation of public addresses."""
+    """Connects a router to the internet: IPv4 by one-to-one translation of public addresses, IPv6 as it is."""
 
     router: str
     id: str
-    networks: tuple[IPv4Network, ...]
+    networks: tuple[IpNetwork, ...]
     table: int | None = None
     """Number of the route table whose inside routes apply to what comes in through the gateway."""
+
+
+class EgressGateway(LogicalObject, frozen=True, kw_only=True, gc=False):
+    """Lets a router's IPv6 hosts begin connections to the internet, and nobody there begin one to them."""
+
+    router: str
+    id: str
+    networks: tuple[IPv6Network, ...]
+
+
+class PublicNetwork(LogicalObject, frozen=True, kw_only=True, gc=False):
+    """An IPv6 segment as the internet sees it: behind which gateway it is."""
+
+    gateway: str
+    network: IPv6Network
 
 
 class PublicAddress(LogicalObject, frozen=True, kw_only=True, gc=False):
@@ -228,7 +265,12 @@ INTERNET_CLIENT = IPv4Address("198.19.255.254")
 """The source of every connection that begins on the internet side, whatever other addresses it has."""
 
 
+INTERNET_CLIENT6 = IPv6Address("2001:db8::1")
+"""The same for IPv6 (RFC 3849, documentation)."""
+
+
 class Internet(LogicalObject, frozen=True, kw_only=True, gc=False):
     """Where all gateways meet, with one client of its own."""
 
     client: IPv4Address
+    client6: IPv6Address

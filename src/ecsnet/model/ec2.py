@@ -435,7 +435,8 @@ class NetworkInterface(Record, frozen=True, kw_only=True, gc=False):
     vpc: str
     subnet: str
     az: str
-    private_ip: IPv4Address
+    private_ip: IPv4Address | None
+    """The primary private address, fixed for the interface's life; None in an IPv6-only subnet."""
     secondary_ips: tuple[IPv4Address, ...] = ()
     ipv6_ips: tuple[IPv6Address, ...] = ()
     ipv4_prefixes: tuple[IPv4Network, ...] = ()
@@ -457,6 +458,11 @@ class NetworkInterface(Record, frozen=True, kw_only=True, gc=False):
     attachment: Attachment | None = None
     created: float
     tags: Tags = ()
+
+    @property
+    def private_ips(self) -> tuple[IPv4Address, ...]:
+        """The single IPv4 addresses (without prefixes), the primary first."""
+        return self.secondary_ips if self.private_ip is None else (self.private_ip, *self.secondary_ips)
 
 
 class ObservedInterface(Record, frozen=True, kw_only=True, gc=False):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 import hashlib
 from collections.abc import Mapping
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv6Address
 from typing import Literal
 
 from ecsnet.model.base import Record, Tags
@@ -261,6 +261,7 @@ class Task(Record, frozen=True, kw_only=True, gc=False):
     subnet: str | None = None
     mac: str | None = None
     private_ip: IPv4Address | None = None
+    ipv6_ip: IPv6Address | None = None
     private_dns_name: str | None = None
     az: str | None = None
     registrations: tuple[Registration, ...] = ()

@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+from ipaddress import IPv4Address, IPv6Address
+
 from ecsnet.model import cloudformation, ec2, ecs, elbv2, sts
 from ecsnet.model.base import scope
 from ecsnet.store.schema import Index, Schema, Table
+
+
+def address_block(vpc: str, address: IPv4Address | IPv6Address) -> str:
+    """The index value of the delegable block (/28 or /80) in which an address of a VPC lies."""
+    return f"{vpc}/{address.version}/{int(address) >> (4 if address.version == 4 else 48):x}"
+
 
 VPCS = Table(name="vpc", record=ec2.Vpc, key=lambda r: r.id)
 SUBNETS = Table(name="subnet", record=ec2.Subnet, key=lambda r: r.id)
@@ -105,6 +113,15 @@ def container_key(task: str, container: str) -> str:
 
 
 VPCS_BY_SCOPE = Index(name="vpc_by_scope", table=VPCS, values=lambda r: (scope(r.account, r.region),))
+VPCS_BY_IPV6_BLOCK = Index(
+    name="vpc_by_ipv6_block", table=VPCS, values=lambda r: tuple(str(one.cidr) for one in r.ipv6_cidrs)
+)
+VPCS_BY_CIDR_ASSOCIATION = Index(
+    name="vpc_by_cidr_association", table=VPCS, values=lambda r: tuple(one.id for one in (*r.cidrs, *r.ipv6_cidrs))
+)
+SUBNETS_BY_CIDR_ASSOCIATION = Index(
+    name="subnet_by_cidr_association", table=SUBNETS, values=lambda r: (r.ipv6_cidr.id,) if r.ipv6_cidr else ()
+)
 SUBNETS_BY_SCOPE = Index(name="subnet_by_scope", table=SUBNETS, values=lambda r: (scope(r.account, r.region),))
 SUBNETS_BY_VPC = Index(name="subnet_by_vpc", table=SUBNETS, values=lambda r: (r.vpc,))
 INTERNET_GATEWAYS_BY_SCOPE = Index(
@@ -224,12 +241,35 @@ INTERFACES_BY_GROUP = Index(name="interface_by_group", table=INTERFACES, values=
 INTERFACES_BY_ADDRESS = Index(
     name="interface_by_address",
     table=INTERFACES,
-    values=lambda r: tuple(f"{r.vpc}/{ip}" for ip in (r.private_ip, *r.secondary_ips, *r.ipv6_ips)),
+    values=lambda r: tuple(f"{r.vpc}/{ip}" for ip in (*r.private_ips, *r.ipv6_ips)),
 )
 INTERFACES_WITH_SECONDARIES_BY_SUBNET = Index(
     name="interface_with_secondaries_by_subnet",
     table=INTERFACES,
-    values=lambda r: (r.subnet,) if r.secondary_ips else (),
+    values=lambda r: (r.subnet,) if r.secondary_ips or r.ipv4_prefixes else (),
+)
+INTERFACES_BY_PREFIX = Index(
+    name="interface_by_prefix",
+    table=INTERFACES,
+    values=lambda r: tuple(f"{r.vpc}/{prefix}" for prefix in (*r.ipv4_prefixes, *r.ipv6_prefixes)),
+)
+INTERFACES_BY_BLOCK = Index(
+    name="interface_by_block",
+    table=INTERFACES,
+    values=lambda r: (
+        *(address_block(r.vpc, ip) for ip in r.private_ips),
+        *(address_block(r.vpc, ip) for ip in r.ipv6_ips),
+    ),
+)
+INTERFACES_WITH_PREFIXES_BY_GROUP = Index(
+    name="interface_with_prefixes_by_group",
+    table=INTERFACES,
+    values=lambda r: r.groups if r.ipv4_prefixes or r.ipv6_prefixes else (),
+)
+INTERFACES_WITH_IPV6_BY_SUBNET = Index(
+    name="interface_with_ipv6_by_subnet",
+    table=INTERFACES,
+    values=lambda r: (r.subnet,) if r.ipv6_ips or r.ipv6_prefixes else (),
 )
 INTERFACES_WITH_PREFIXES_BY_SUBNET = Index(
     name="interface_with_prefixes_by_subnet",

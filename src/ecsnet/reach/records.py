@@ -114,8 +114,9 @@ class Records:
             if row is not None and elastic.private_ip is not None:
                 return row.vpc, elastic.private_ip
         for row in self.snapshot.find(t.INTERFACES_BY_PUBLIC_IP, str(public)):
-            if self.public_of(row.vpc, row.private_ip) == public:
-                return row.vpc, row.private_ip
+            private = row.private_ip
+            if private is not None and self.public_of(row.vpc, private) == public:
+                return row.vpc, private
         return None
 
     # ── what a subnet or gateway uses ────────────────────────────────────────────────────────────────────────────────

@@ -225,6 +225,7 @@ class Walk:
             text, drop = f"{packet.source} is not in the gateway's VPC", Drop(What.NAT_SOURCE, nat.id)
             log.block(Stage.GATEWAY, nat.id, packet, "NGW_REQUIRES_SOURCE_IN_VPC", text, drop)
         port = max(packet.source_port, _NAT_PORT) if packet.protocol in (TCP, UDP) else 0
+        assert interface.private_ip is not None  # a NAT gateway is in a subnet with IPv4
         out = packet.from_address(interface.private_ip, port)
         self._memory.translations.append((interface.id, packet, out))
         log.passed(Stage.GATEWAY, nat.id, packet, f"{packet.source} leaves as {out.source}")

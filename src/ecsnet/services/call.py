@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Awaitable, Callable, Hashable, Mapping
 from dataclasses import dataclass, field
+from ipaddress import IPv6Network
 from typing import Any, Protocol
 
 from ecsnet.store.snapshot import Reader
@@ -32,6 +33,9 @@ class AwsError(Exception):
 def not_implemented(operation: str, what: str) -> AwsError:
     """The honest answer for something that ecsnet does not do (yet); never an invented value."""
     return AwsError("NotImplemented", f"ecsnet does not implement {what} of {operation}.", status=501)
+
+
+_DOCUMENTATION = IPv6Network("2001:db8:8000::/33")
 
 
 class Ids(Protocol):
@@ -73,6 +77,8 @@ class Settings:
     """Divides every control-plane timer (health intervals, deregistration delay, cool-downs)."""
     quotas: Mapping[str, int] = field(default_factory=dict)
     """Overrides by quota name; see each service's `quotas.py`."""
+    ipv6_pool: IPv6Network = _DOCUMENTATION
+    """Where Amazon-provided /56 blocks of VPCs come from: documentation addresses (RFC 3849), so they are nobody's."""
 
 
 class Kind(enum.Enum):

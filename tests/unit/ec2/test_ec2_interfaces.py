@@ -169,7 +169,7 @@ def test_attributes(ec2: Ec2, subnet: str) -> None:
         "InvalidParameterCombination"
     )
     assert "Attachment" not in ec2("DescribeNetworkInterfaceAttribute", NetworkInterfaceId=key, Attribute="attachment")
-    assert ec2.error("CreateNetworkInterface", SubnetId=subnet, Ipv6AddressCount=1)[0] == "NotImplemented"
+    assert ec2.error("CreateNetworkInterface", SubnetId=subnet, Ipv6AddressCount=1)[0] == "InvalidParameterValue"
 
 
 def test_interface_quota(ec2: Ec2, subnet: str) -> None:

@@ -35,9 +35,9 @@ def test_vpc_quota(ec2: Ec2) -> None:
 
 
 def test_what_is_not_built_is_refused(ec2: Ec2) -> None:
-    code, text = ec2.error("CreateVpc", CidrBlock="10.0.0.0/16", AmazonProvidedIpv6CidrBlock=True)
+    code, text = ec2.error("CreateVpc", CidrBlock="10.0.0.0/16", Ipv6Pool="mine", Ipv6CidrBlock="2600:1::/56")
     assert code == "NotImplemented"
-    assert "AmazonProvidedIpv6CidrBlock of CreateVpc" in text
+    assert "Ipv6Pool of CreateVpc" in text
 
 
 def test_unknown_and_malformed_ids(ec2: Ec2) -> None:

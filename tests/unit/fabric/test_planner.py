@@ -58,7 +58,7 @@ def test_two_owners_of_one_object_are_a_fault() -> None:
         (naming.task_namespace, "arn:aws:ecs:us-east-1:1:task/c/0123456789abcdef0123456789abcdef", "t0123456789ab"),
         (naming.task_namespace, "0123456789abcdef0123456789abcdef", "t0123456789ab"),
         (naming.load_balancer_namespace, BALANCER, "b0123456789ab"),
-        (naming.internet_gateway_namespace, "igw-0123456789abcdef0", "g0123456789ab"),
+        (naming.gateway_namespace, "igw-0123456789abcdef0", "g0123456789ab"),
         (naming.nat_gateway_namespace, "nat-0123456789abcdef0", "n0123456789ab"),
         (naming.interface_link, "eni-0123456789abcdef0", "e0123456789ab"),
     ],

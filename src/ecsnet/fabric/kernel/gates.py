@@ -20,6 +20,7 @@ from ecsnet.hostplan.kernel import HostObject, NftRule
 SEGMENT = "0x0000ffff"
 FROM_UNCHECKED = 0x40000
 TO_UNCHECKED = "0x00080000"
+NOT_TO_UNCHECKED = "0xfff7ffff"
 
 
 def _tracked(direction: str, bit: int) -> NftRule:

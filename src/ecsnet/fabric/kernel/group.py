@@ -22,6 +22,7 @@ from ecsnet.logical.network import (
     FilterGroup,
     FilterRule,
     Member,
+    MemberPrefix,
     PeerGroup,
 )
 
@@ -33,6 +34,8 @@ def lower(group: FilterGroup) -> Iterator[HostObject]:
     rules = router.table(group.router)
     yield rules.set(naming.members_set(group.id, 4), "ipv4_addr")
     yield rules.set(naming.members_set(group.id, 6), "ipv6_addr")
+    if group.prefixes:
+        yield from _prefix_sets(rules, group.id)
     yield from _direction(rules, group.id, "in", group.ingress)
     yield from _direction(rules, group.id, "out", group.egress)
 
@@ -42,6 +45,20 @@ def lower_peer(group: PeerGroup) -> Iterator[HostObject]:
     rules = router.table(group.router)
     for version in (4, 6):
         yield rules.set(naming.members_set(group.id, version), f"ipv{version}_addr")
+
+    if group.prefixes:
+        yield from _prefix_sets(rules, group.id)
+
+
+def _prefix_sets(rules: nft.Table, group: str) -> Iterator[HostObject]:
+    """Apart from the addresses: adding to a set with intervals costs more the more it holds."""
+    for version in (4, 6):
+        yield rules.set(naming.prefixes_set(group, version), f"ipv{version}_addr", flags=("interval",))
+
+
+def lower_prefix(member: MemberPrefix) -> Iterator[HostObject]:
+    prefix_set = naming.prefixes_set(member.group, member.prefix.version)
+    yield router.table(member.router).element(prefix_set, str(member.prefix))
 
 
 def lower_member(member: Member) -> Iterator[HostObject]:
@@ -86,6 +103,8 @@ def _lines(rule: FilterRule, side: nft.Side, verdict: str) -> Iterator[NftRule]:
     elif rule.group is not None:
         versions = {1: (4,), 58: (6,)}.get(rule.protocol or 0, (4, 6))
         peers = [nft.member(side, version, naming.members_set(rule.group, version)) for version in versions]
+        if rule.prefixes:
+            peers += [nft.member(side, version, naming.prefixes_set(rule.group, version)) for version in versions]
     elif rule.address_list is not None:
         list_id, version = rule.address_list
         peers = [nft.member(side, version, naming.address_list_set(list_id))]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ecsnet.fabric.kernel import naming, nft, void
+from ecsnet.fabric.kernel import edge6, naming, nft, void
 from ecsnet.hostplan.kernel import Address, HostObject, Namespace, NftTable
 from ecsnet.logical.network import Internet
 
@@ -16,8 +16,7 @@ _SYSCTLS: tuple[tuple[str, str], ...] = (
     ("net/ipv4/conf/default/send_redirects", "0"),
     ("net/ipv4/conf/all/proxy_arp", "0"),
     ("net/ipv4/conf/default/proxy_arp", "0"),
-    ("net/ipv6/conf/default/accept_ra", "0"),
-    ("net/ipv6/conf/default/addr_gen_mode", "1"),
+    *edge6.SYSCTLS,
     ("net/ipv4/ip_unprivileged_port_start", "0"),
 )
 
@@ -25,6 +24,7 @@ _SYSCTLS: tuple[tuple[str, str], ...] = (
 def lower(internet: Internet) -> Iterator[HostObject]:
     yield Namespace(name=naming.INTERNET, owner="internet", sysctls=_SYSCTLS)
     yield Address(netns=naming.INTERNET, link="lo", address=f"{internet.client}/32")
+    yield Address(netns=naming.INTERNET, link="lo", address=f"{internet.client6}/128")
     yield from void.lower(naming.INTERNET, "internet")
     yield NftTable(netns=naming.INTERNET, family="inet", name=naming.TABLE, owner="internet")
     rules = nft.Table(naming.INTERNET, "inet", naming.TABLE)

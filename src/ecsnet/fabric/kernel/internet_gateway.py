@@ -7,8 +7,10 @@ gateway, edge route table) would keep the translation decided on its first pass.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from ipaddress import IPv4Network, IPv6Network
+from typing import Literal
 
-from ecsnet.fabric.kernel import naming, nft, router
+from ecsnet.fabric.kernel import edge6, naming, nft, router
 from ecsnet.hostplan.kernel import Address, HostObject, Link, LinkEnd, Namespace, Neighbour, NftTable, PolicyRule, Route
 from ecsnet.logical.network import INTERNET_CLIENT, Gateway, PublicAddress
 
@@ -45,8 +47,7 @@ _SYSCTLS: tuple[tuple[str, str], ...] = (
     ("net/ipv4/conf/default/accept_redirects", "0"),
     ("net/ipv4/conf/all/proxy_arp", "0"),
     ("net/ipv4/conf/default/proxy_arp", "0"),
-    ("net/ipv6/conf/default/accept_ra", "0"),
-    ("net/ipv6/conf/default/addr_gen_mode", "1"),
+    *edge6.SYSCTLS,
     # AWS's gateway is stateless: the same pair put back lets the old flow go on, also after lost state.
     ("net/netfilter/nf_conntrack_tcp_loose", "1"),
 )
@@ -56,7 +57,7 @@ def inside_link(router_id: str, gateway: str) -> Link:
     """The veth between the router (end a) and the gateway."""
     return Link(
         a=LinkEnd(netns=naming.router_namespace(router_id), name=naming.uplink(gateway), mac=_MACS["router"]),
-        b=LinkEnd(netns=naming.internet_gateway_namespace(gateway), name=_INSIDE, mac=_MACS["inside"]),
+        b=LinkEnd(netns=naming.gateway_namespace(gateway), name=_INSIDE, mac=_MACS["inside"]),
         mtu=VPC_MTU,
         owner=gateway,
     )
@@ -66,34 +67,36 @@ def outside_link(gateway: str) -> Link:
     """The veth between the internet (end a) and the gateway."""
     return Link(
         a=LinkEnd(netns=naming.INTERNET, name=naming.uplink(gateway), mac=_INTERNET_MAC),
-        b=LinkEnd(netns=naming.internet_gateway_namespace(gateway), name=_OUTSIDE, mac=_MACS["outside"]),
+        b=LinkEnd(netns=naming.gateway_namespace(gateway), name=_OUTSIDE, mac=_MACS["outside"]),
         mtu=INTERNET_MTU,
         owner=gateway,
     )
 
 
 def lower(gateway: Gateway) -> Iterator[HostObject]:
-    netns = naming.internet_gateway_namespace(gateway.id)
+    netns = naming.gateway_namespace(gateway.id)
     yield Namespace(name=netns, owner=gateway.id, sysctls=_SYSCTLS)
     yield from _inside(gateway, netns)
     yield from _outside(gateway, netns)
+    yield from _ipv6(gateway, netns)
     yield NftTable(netns=netns, family="ip", name=naming.TABLE, owner=gateway.id)
     yield from _translation(_table(gateway.id), gateway.id)
     uplink = naming.uplink(gateway.id)
     yield router.table(gateway.router).element("uplinks", nft.link(uplink))
     if gateway.table is not None:
-        table = naming.table_number(gateway.table, inside=True)
-        yield PolicyRule(
-            netns=naming.router_namespace(gateway.router),
-            family="ip",
-            priority=_INCOMING_RULE,
-            from_link=uplink,
-            table=table,
-        )
+        families: set[Literal["ip", "ip6"]] = {"ip" if one.version == 4 else "ip6" for one in gateway.networks}
+        for family in sorted(families):
+            yield PolicyRule(
+                netns=naming.router_namespace(gateway.router),
+                family=family,
+                priority=_INCOMING_RULE,
+                from_link=uplink,
+                table=naming.table_number(gateway.table, inside=True),
+            )
 
 
 def _table(gateway: str) -> nft.Table:
-    return nft.Table(naming.internet_gateway_namespace(gateway), "ip", naming.TABLE)
+    return nft.Table(naming.gateway_namespace(gateway), "ip", naming.TABLE)
 
 
 def _inside(gateway: Gateway, netns: str) -> Iterator[HostObject]:
@@ -103,14 +106,15 @@ def _inside(gateway: Gateway, netns: str) -> Iterator[HostObject]:
     yield Address(netns=netns, link=_INSIDE, address=f"{GATEWAY_INSIDE}/32", via=link.key)
     yield Neighbour(netns=netns, link=_INSIDE, address=ROUTER_OUTSIDE, mac=link.a.mac, via=link.key)
     for network in gateway.networks:
-        yield Route(
-            netns=netns,
-            destination=str(network),
-            gateway=ROUTER_OUTSIDE,
-            link=_INSIDE,
-            onlink=True,
-            via=link.key,
-        )
+        if isinstance(network, IPv4Network):
+            yield Route(
+                netns=netns,
+                destination=str(network),
+                gateway=ROUTER_OUTSIDE,
+                link=_INSIDE,
+                onlink=True,
+                via=link.key,
+            )
 
 
 def _outside(gateway: Gateway, netns: str) -> Iterator[HostObject]:
@@ -120,6 +124,30 @@ def _outside(gateway: Gateway, netns: str) -> Iterator[HostObject]:
     yield Address(netns=netns, link=_OUTSIDE, address=f"{GATEWAY_OUTSIDE}/32", via=link.key)
     yield Neighbour(netns=netns, link=_OUTSIDE, address=INTERNET_SIDE, mac=link.a.mac, via=link.key)
     yield Route(netns=netns, destination="0.0.0.0/0", gateway=INTERNET_SIDE, link=_OUTSIDE, onlink=True, via=link.key)
+
+
+def _ipv6(gateway: Gateway, netns: str) -> Iterator[HostObject]:
+    """Both ways and without state; groups and ACLs in the router decide (VPC User Guide, "Internet gateways")."""
+    networks = [network for network in gateway.networks if isinstance(network, IPv6Network)]
+    if not networks:
+        return
+    yield from edge6.lower(inside_link(gateway.router, gateway.id), outside_link(gateway.id), networks)
+    yield NftTable(netns=netns, family="ip6", name=naming.TABLE6, owner=gateway.id)
+    rules = nft.Table(netns, "ip6", naming.TABLE6)
+    yield rules.chain(
+        "igw6_fwd",
+        *(
+            nft.rule(f'iifname "{one}" oifname "{other}" ip6 {side} {network} accept')
+            for network in networks
+            for one, other, side in ((_INSIDE, _OUTSIDE, "saddr"), (_OUTSIDE, _INSIDE, "daddr"))
+        ),
+        nft.rule(f'iifname "{_INSIDE}"', nft.deny(f"igw-no-public {gateway.id}")),
+        nft.rule(nft.deny(f"igw-unassigned {gateway.id}")),
+        hook=nft.filter_hook("forward", 0, "drop"),
+    )
+    yield rules.chain(
+        "igw6_in", nft.rule(nft.deny(f"igw-unassigned {gateway.id}")), hook=nft.filter_hook("input", 0, "drop")
+    )
 
 
 def _translation(rules: nft.Table, gateway: str) -> Iterator[HostObject]:

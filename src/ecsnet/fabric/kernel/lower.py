@@ -8,6 +8,8 @@ from typing import Any
 from ecsnet.fabric.kernel import (
     acl,
     balancer,
+    edge6,
+    egress_gateway,
     group,
     internet,
     internet_gateway,
@@ -34,6 +36,7 @@ NETWORK_LOWERINGS: Mapping[type[LogicalObject], Lowering] = {
     network.OpenPort: port.lower_open,
     network.FilterGroup: group.lower,
     network.Member: group.lower_member,
+    network.MemberPrefix: group.lower_prefix,
     network.PeerGroup: group.lower_peer,
     network.AddressList: group.lower_list,
     network.AddressListEntry: group.lower_list_entry,
@@ -43,6 +46,8 @@ NETWORK_LOWERINGS: Mapping[type[LogicalObject], Lowering] = {
     network.PeeringGuard: peering.lower_guard,
     network.Gateway: internet_gateway.lower,
     network.PublicAddress: internet_gateway.lower_address,
+    network.EgressGateway: egress_gateway.lower,
+    network.PublicNetwork: edge6.lower_network,
     network.Nat: nat_gateway.lower,
     network.Internet: internet.lower,
 }

@@ -14,6 +14,8 @@ from ecsnet.logical.names import AddressName, NameServer, PublicNameServer
 LINK_LOCAL = "169.254.169.253"
 """The resolver's second address in every VPC (VPC User Guide, "Amazon DNS server")."""
 
+LINK_LOCAL6 = "fd00:ec2::253"
+
 PUBLIC_VIEW = naming.INTERNET
 
 
@@ -25,7 +27,7 @@ def name_server(item: NameServer) -> Iterator[DnsView]:
     yield DnsView(
         name=item.router,
         netns=naming.router_namespace(item.router),
-        addresses=(str(item.address), LINK_LOCAL),
+        addresses=(str(item.address), LINK_LOCAL, *((LINK_LOCAL6,) if item.ipv6 else ())),
         generated=generated,
         public=PUBLIC_VIEW,
     )
@@ -37,15 +39,18 @@ def public_name_server(item: PublicNameServer) -> Iterator[HostObject]:
 
 
 def address_name(item: AddressName) -> Iterator[DnsRecords]:
-    yield DnsRecords(
-        view=item.router or PUBLIC_VIEW,
-        zone=item.zone,
-        name=item.name,
-        type="A",
-        ttl=item.ttl,
-        values=tuple(str(address) for address in item.addresses),
-        owner=item.owner,
-    )
+    for version, kind in ((4, "A"), (6, "AAAA")):
+        values = tuple(str(address) for address in item.addresses if address.version == version)
+        if values:
+            yield DnsRecords(
+                view=item.router or PUBLIC_VIEW,
+                zone=item.zone,
+                name=item.name,
+                type=kind,
+                ttl=item.ttl,
+                values=values,
+                owner=item.owner,
+            )
 
 
 LOWERINGS: Mapping[type[LogicalObject], Callable[[Any], Iterable[HostObject]]] = {

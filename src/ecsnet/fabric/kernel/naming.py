@@ -16,8 +16,12 @@ INTERNET = "internet"
 TABLE = "ecs"
 """The nft table of every namespace that filters."""
 
+TABLE6 = "ecs6"
+"""A second one where IPv4 and IPv6 are filtered apart."""
+
 ARP_TABLE = "ecs_arp"
 
+_GATEWAYS = {"igw": "g", "eigw": "x"}
 _HEX = re.compile(r"[0-9a-f]+")
 _LINK_DIGITS = 12
 
@@ -69,8 +73,9 @@ def is_load_balancer(namespace: str) -> bool:
     return namespace.startswith("b")
 
 
-def internet_gateway_namespace(gateway: str) -> str:
-    return _short("g", gateway)
+def gateway_namespace(gateway: str) -> str:
+    """Of an internet gateway (igw-…) or an egress-only one (eigw-…)."""
+    return _short(_GATEWAYS[gateway.partition("-")[0]], gateway)
 
 
 def nat_gateway_namespace(nat: str) -> str:
@@ -83,8 +88,13 @@ def interface_link(interface: str) -> str:
 
 
 def uplink(gateway: str) -> str:
-    """The end of an internet gateway's veth in the VPC's router, and of its other one in the internet namespace."""
-    return _short("g", gateway)
+    """The end of a gateway's veth in the VPC's router, and of its other one in the internet namespace."""
+    return gateway_namespace(gateway)
+
+
+def outside_link_key(gateway: str) -> str:
+    """The host-object key of the veth between the internet and a gateway."""
+    return link_key(INTERNET, uplink(gateway))
 
 
 def peering_link(peering: str) -> str:
@@ -117,8 +127,18 @@ def address_list_set(identifier: str) -> str:
     return f"pl_{digits(identifier)}"
 
 
+def prefixes_set(group: str, version: int) -> str:
+    """The set of the prefixes of a group's members."""
+    return f"p{version}_{digits(group)}"
+
+
 def group_chain(group: str, direction: str, part: str) -> str:
     return f"sg_{digits(group)}_{direction}_{part}"
+
+
+def prefix_chain(interface: str, direction: str) -> str:
+    """What an interface's prefixes may send ("out") or receive ("in")."""
+    return f"pfx_{digits(interface)[:_LINK_DIGITS]}_{direction}"
 
 
 def interface_chain(interface: str, direction: str) -> str:

@@ -7,7 +7,7 @@ everything else of the port (`naming.published_keys`).
 from __future__ import annotations
 
 from collections.abc import Iterator
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv4Network
 
 from ecsnet.fabric.kernel import gates, group, internet_gateway, naming, nft, router, segment
 from ecsnet.hostplan.kernel import (
@@ -23,12 +23,16 @@ from ecsnet.hostplan.kernel import (
     chain_key,
 )
 from ecsnet.logical.network import Host, IpAddress, OpenPort, Port
+from ecsnet.model.base import IpNetwork
 
 ROUTER_MAC = "02:ff:ff:ff:ff:01"
 """The router's end of every port; each veth is a network of its own, so one address serves all."""
 
 ROUTER_LINK_LOCAL = "fe80:ec2::1"
 """The IPv6 gateway of every port (VPC user guide: routers answer from a link-local address)."""
+
+_PORT_LINK_LOCAL = "fe80:ec2::a"
+"""The port itself, as a next hop of the router."""
 
 _PORT_TABLE = 100
 """Route table of a host's first port; packets from port k's addresses use table 100 + k."""
@@ -111,15 +115,39 @@ def _links(port: Port) -> Iterator[HostObject]:
         # with about 1,200 namespaces alive links lost their first packets.
         yield Neighbour(netns=netns, link=link, address=str(address), mac=port.mac, via=veth.key)
         yield Route(netns=netns, destination=_single(address), link=link, via=veth.key)
-    if any(address.version == 6 for address in port.addresses):
+    for prefix in port.prefixes:
+        yield _prefix_route(port, netns, link, prefix, veth.key)
+    if _has_ipv6(port):
         yield Address(netns=netns, link=link, address=f"{ROUTER_LINK_LOCAL}/128", via=veth.key)
+        yield Neighbour(netns=netns, link=link, address=_PORT_LINK_LOCAL, mac=port.mac, via=veth.key)
     yield from _inside(port, inside, device, veth.key)
 
 
+def _has_ipv6(port: Port) -> bool:
+    return any(one.version == 6 for one in (*port.addresses, *port.prefixes))
+
+
+def _prefix_route(port: Port, netns: str, link: str, prefix: IpNetwork, via: str) -> Route:
+    """Through a next hop that is a permanent neighbour: the block's own addresses would be dynamic ones."""
+    next_hop = port.addresses[0] if prefix.version == 4 else _PORT_LINK_LOCAL
+    return Route(netns=netns, destination=str(prefix), gateway=str(next_hop), link=link, onlink=True, via=via)
+
+
 def _inside(port: Port, netns: str, device: str, via: str) -> Iterator[HostObject]:
+    if port.network is not None:
+        yield from _inside4(port, str(port.addresses[0]), port.network, netns, device, via)
+    sixes = [address for address in port.addresses if address.version == 6]
+    for six in sixes:
+        yield Address(netns=netns, link=device, address=f"{six}/128", via=via)
+    if sixes and port.index == 0:
+        yield Neighbour(netns=netns, link=device, address=ROUTER_LINK_LOCAL, mac=ROUTER_MAC, via=via)
+        yield Route(netns=netns, destination="::/0", gateway=ROUTER_LINK_LOCAL, link=device, onlink=True, via=via)
+
+
+def _inside4(port: Port, address: str, network: IPv4Network, netns: str, device: str, via: str) -> Iterator[HostObject]:
     """The owner's end. It shows its real prefix, but reaches everything, also its neighbours, through the gateway."""
-    address, gateway = str(port.addresses[0]), str(port.gateway)
-    yield Address(netns=netns, link=device, address=f"{address}/{port.network.prefixlen}", via=via)
+    gateway = str(port.gateway)
+    yield Address(netns=netns, link=device, address=f"{address}/{network.prefixlen}", via=via)
     yield Neighbour(netns=netns, link=device, address=gateway, mac=ROUTER_MAC, via=via)
     tables = [254] if port.host_kind not in _WITH_SEVERAL_PORTS else [_PORT_TABLE + port.index]
     if port.host_kind in _WITH_SEVERAL_PORTS:
@@ -129,14 +157,14 @@ def _inside(port: Port, netns: str, device: str, via: str) -> Iterator[HostObjec
                 yield PolicyRule(netns=netns, family="ip", priority=_PORT_RULE, source=f"{own}/32", table=tables[0])
         if port.index == 0:
             tables.append(254)
-    if port.host_kind == "instance":
-        # Amazon Linux configures what the metadata service lists; a task's agent configures the primary one only.
+    if port.host_kind in ("instance", "task"):
+        # Amazon Linux configures what the metadata service lists; nobody inside a task could do it.
         for own in port.addresses[1:]:
             if own.version == 4:
                 yield Address(netns=netns, link=device, address=f"{own}/32", via=via)
     for table in tables:
         yield Route(netns=netns, table=table, destination=f"{gateway}/32", link=device, source=address, via=via)
-        for destination in (str(port.network), "0.0.0.0/0"):
+        for destination in (str(network), "0.0.0.0/0"):
             # onlink: the routes of a table need no order among themselves
             yield Route(
                 netns=netns,
@@ -148,12 +176,6 @@ def _inside(port: Port, netns: str, device: str, via: str) -> Iterator[HostObjec
                 onlink=True,
                 via=via,
             )
-    sixes = [address for address in port.addresses if address.version == 6]
-    for six in sixes:
-        yield Address(netns=netns, link=device, address=f"{six}/128", via=via)
-    if sixes and port.index == 0:
-        yield Neighbour(netns=netns, link=device, address=ROUTER_LINK_LOCAL, mac=ROUTER_MAC, via=via)
-        yield Route(netns=netns, destination="::/0", gateway=ROUTER_LINK_LOCAL, link=device, onlink=True, via=via)
 
 
 def _single(address: IpAddress) -> str:
@@ -181,6 +203,8 @@ def _filter(port: Port) -> Iterator[HostObject]:
         unchecked = nft.mark(gates.FROM_UNCHECKED | port.segment_number)
         yield rules.element("unchecked", nft.concat(link, port.mac), unchecked)
         yield rules.verdict("receiver_any", link, "goto", border)
+    if port.checked and port.prefixes:
+        yield from _prefixes(rules, port, link, border)
     if port.filtered:
         for direction in ("out", "in"):
             yield rules.chain(
@@ -192,6 +216,34 @@ def _filter(port: Port) -> Iterator[HostObject]:
                 ),
                 nft.rule(nft.deny(f"sg-{direction} {port.id}"), comment=port.id),
             )
+
+
+def _prefixes(rules: nft.Table, port: Port, link: str, border: str) -> Iterator[HostObject]:
+    """The port's own chains for its blocks. One interval set for all ports would cost more the more it holds."""
+    sends, receives = (naming.prefix_chain(port.id, direction) for direction in ("out", "in"))
+    marked = nft.mark(port.segment_number)
+    yield rules.chain(
+        sends,
+        *(
+            nft.rule(f"ether saddr {port.mac}", nft.network("saddr", prefix), f"meta mark set {marked}",
+                     f"goto {router.PRE_KNOWN}")
+            for prefix in port.prefixes
+        ),
+    )  # fmt: skip
+    yield rules.chain(
+        receives,
+        *(
+            nft.rule(
+                nft.network("daddr", prefix),
+                f"meta mark set meta mark and {gates.NOT_TO_UNCHECKED}",
+                f"goto {border}",
+            )
+            for prefix in port.prefixes
+        ),
+        nft.rule(nft.deny("dstcheck")),
+    )
+    yield rules.verdict("source_prefixes", link, "jump", sends)
+    yield rules.verdict("receiver_prefixes", link, "goto", receives)
 
 
 def _publish(port: Port, after: tuple[str, ...]) -> Iterator[NftElement]:

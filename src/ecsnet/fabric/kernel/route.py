@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import assert_never
 
-from ecsnet.fabric.kernel import internet_gateway, naming, peering, void
+from ecsnet.fabric.kernel import edge6, internet_gateway, naming, peering, void
 from ecsnet.fabric.kernel.naming import table_number
 from ecsnet.hostplan.kernel import HostObject, Route
 from ecsnet.logical.network import TableRoute
@@ -25,7 +25,7 @@ def lower(route: TableRoute) -> Iterator[HostObject]:
                 netns=netns,
                 table=number,
                 destination=destination,
-                gateway=internet_gateway.GATEWAY_INSIDE,
+                gateway=internet_gateway.GATEWAY_INSIDE if route.destination.version == 4 else edge6.GATEWAY_INSIDE,
                 link=naming.uplink(route.target),
                 onlink=True,
                 via=internet_gateway.inside_link(route.router, route.target).key,

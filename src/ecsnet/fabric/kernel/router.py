@@ -15,14 +15,21 @@ sender (may it send from there; its segment) and one about the receiver (may it 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from ipaddress import IPv4Network
+from ipaddress import IPv4Network, IPv6Network
 
 from ecsnet.fabric.kernel import gates, naming, nft, void
 from ecsnet.hostplan.kernel import Address, HostObject, Namespace, NftTable
 from ecsnet.logical.network import Router
 
 RESOLVER = "169.254.169.253"
+RESOLVER6 = "fd00:ec2::253"
+"""Source: VPC User Guide, "Amazon DNS server"."""
+_LINK_LOCAL = (IPv4Network("169.254.0.0/16"), IPv6Network("fd00:ec2::/32"))
+"""Never leave through a default route either."""
 METADATA = "169.254.170.2"
+_NEIGHBOURLY = "{ nd-neighbor-solicit, nd-neighbor-advert, nd-router-solicit, mld2-listener-report }"
+"""What hosts say to their link. Router advertisements are not among it: nobody but the router is one."""
+
 _SERVICE_PACKETS = 1024
 """Packets per second and interface to the local services (VPC user guide, "Amazon DNS quotas")."""
 
@@ -61,6 +68,8 @@ _SETS: tuple[tuple[str, str, str | None], ...] = (
     ("receiver4", "ifname . ipv4_addr", "verdict"),
     ("receiver6", "ifname . ipv6_addr", "verdict"),
     ("receiver_any", "ifname", "verdict"),
+    ("source_prefixes", "ifname", "verdict"),
+    ("receiver_prefixes", "ifname", "verdict"),
     ("own4", "ipv4_addr . ifname", None),
     ("own6", "ipv6_addr . ifname", None),
     ("uplinks", "ifname", None),
@@ -71,6 +80,9 @@ _SETS: tuple[tuple[str, str, str | None], ...] = (
       for side in ("in", "out") for protocol in ("tcp", "udp") for version in (4, 6)),
 )  # fmt: skip
 
+
+PRE_KNOWN = "pre_known"
+"""What goes on with a packet whose sender and segment are known."""
 
 NO_ACL = "acl_missing"
 """The filter of a segment that has none: nothing crosses its border."""
@@ -91,8 +103,9 @@ def lower(router: Router) -> Iterator[HostObject]:
     yield Namespace(name=netns, owner=router.id, sysctls=SYSCTLS)
     for service in (resolver, RESOLVER, METADATA):
         yield Address(netns=netns, link="lo", address=f"{service}/32")
-    # The link-local block never leaves through a default route either.
-    for network in dict.fromkeys((*router.networks, IPv4Network("169.254.0.0/16"))):
+    if router.resolver6:
+        yield Address(netns=netns, link="lo", address=f"{RESOLVER6}/128")
+    for network in dict.fromkeys((*router.networks, *_LINK_LOCAL)):
         yield void.own_network(netns, network)
     yield from void.lower(netns, router.id)
 
@@ -116,18 +129,25 @@ def _addresses(resolver: str) -> str:
 
 def _anti_spoofing(rules: nft.Table, services: str) -> Iterator[HostObject]:
     yield rules.chain(
+        PRE_KNOWN,
+        nft.rule(f"ip daddr {services} goto svc_limit"),
+        nft.rule(f"ip6 daddr {RESOLVER6} goto svc_limit"),
+        nft.rule("accept"),
+    )
+    yield rules.chain(
         "pre_raw",
         # What most packets are comes first. A packet without element in the map leaves its rule there, mark unset.
         nft.rule(f"meta mark set iifname . ether saddr . ip saddr map @source4 ip daddr != {services} accept"),
         nft.rule("iifname @uplinks accept"),
-        nft.rule("meta mark set iifname . ether saddr . ip6 saddr map @source6 accept"),
+        nft.rule(f"meta mark set iifname . ether saddr . ip6 saddr map @source6 ip6 daddr != {RESOLVER6} accept"),
         # source check off: any address, but never a foreign MAC
         nft.rule("meta mark set iifname . ether saddr map @unchecked"),
-        nft.rule(f"meta mark != 0 ip daddr {services} goto svc_limit"),
-        nft.rule("meta mark != 0 accept"),
+        nft.rule("meta mark != 0 goto pre_known"),
+        nft.rule("iifname vmap @source_prefixes"),
         nft.rule(
-            "ip6 saddr fe80::/10 icmpv6 type",
-            "{ nd-neighbor-solicit, nd-neighbor-advert, nd-router-solicit, mld2-listener-report } accept",
+            # A host without a link-local address says these with the unspecified one.
+            "ip6 saddr { ::, fe80::/10 } icmpv6 type",
+            f"{_NEIGHBOURLY} accept",
         ),
         nft.rule('iifname != "lo" goto spoof_drop'),
         hook=nft.filter_hook("prerouting", -300, "accept"),
@@ -143,8 +163,9 @@ def _borders(rules: nft.Table) -> Iterator[HostObject]:
         nft.rule("oifname . ip daddr vmap @receiver4"),
         nft.rule("oifname . ip6 daddr vmap @receiver6"),
         nft.rule("oifname @uplinks goto border_uplink"),
-        # A miss of the map leaves the mark set, which harms nothing: the packet is dropped by the next rule.
+        # A miss of the map leaves the mark set; a port's prefix chain takes it away again.
         nft.rule(f"meta mark set meta mark or {gates.TO_UNCHECKED} oifname vmap @receiver_any"),
+        nft.rule("oifname vmap @receiver_prefixes"),
         nft.rule(nft.deny("dstcheck")),
         hook=nft.filter_hook("forward", -30, "accept"),
     )
@@ -169,14 +190,16 @@ def _services(rules: nft.Table, resolver: str) -> Iterator[HostObject]:
     yield rules.chain(
         "svc_out",
         nft.rule(f"ip saddr {_addresses(resolver)} notrack"),
+        nft.rule(f"ip6 saddr {RESOLVER6} notrack"),
         hook=nft.filter_hook("output", -300, "accept"),
     )
     yield rules.chain(
         "svc_in",
         nft.rule('iifname "lo" accept'),
         nft.rule("iifname @uplinks", nft.deny("service")),
-        nft.rule("icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert, nd-router-solicit } accept"),
+        nft.rule(f"icmpv6 type {_NEIGHBOURLY} accept"),
         nft.rule(f"ip daddr {{ {resolver}, {RESOLVER} }} meta l4proto {{ tcp, udp }} th dport 53 accept"),
+        nft.rule(f"ip6 daddr {RESOLVER6} meta l4proto {{ tcp, udp }} th dport 53 accept"),
         nft.rule(f"ip daddr {METADATA} tcp dport 80 accept"),
         nft.rule(nft.deny("service")),
         hook=nft.filter_hook("input", 0, "drop"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Literal
 
 import msgspec
 
@@ -39,21 +40,25 @@ def lower(segment: Segment) -> Iterator[HostObject]:
 def _policy(segment: Segment, netns: str) -> Iterator[PolicyRule]:
     if segment.table is None:
         return
+    for family, network in (("ip", segment.network), ("ip6", segment.network6)):
+        if network is not None:
+            yield from _lookups(segment, segment.table, netns, "ip" if family == "ip" else "ip6", str(network))
+
+
+def _lookups(segment: Segment, table: int, netns: str, family: Literal["ip", "ip6"], own: str) -> Iterator[PolicyRule]:
     lookup = PolicyRule(
         netns=netns,
-        family="ip",
+        family=family,
         priority=SEGMENT_RULE,
         mark=segment.number,
         mask=MARK_MASK,
-        table=table_number(segment.table),
+        table=table_number(table),
     )
     yield lookup
     if segment.inside_routes:
-        inside = table_number(segment.table, inside=True)
+        inside = table_number(table, inside=True)
         yield msgspec.structs.replace(lookup, priority=INSIDE_RULE, table=inside)
-        if segment.network is not None:
-            own = str(segment.network)
-            yield msgspec.structs.replace(lookup, priority=OWN_NETWORK_RULE, destination=own, table=_MAIN)
+        yield msgspec.structs.replace(lookup, priority=OWN_NETWORK_RULE, destination=own, table=_MAIN)
 
 
 def outbound_key(router_id: str, number: int) -> str:

@@ -15,6 +15,7 @@ from ecsnet.services.ec2 import (
     attachment,
     availability_zone,
     dhcp_options,
+    egress_only_gateway,
     instance,
     instance_attribute,
     instance_type,
@@ -28,15 +29,20 @@ from ecsnet.services.ec2 import (
     security_group,
     security_group_rule,
     subnet,
+    subnet_cidr,
     tags,
     vpc,
+    vpc_cidr,
     vpc_endpoint,
 )
 
 OPERATIONS: tuple[Operation, ...] = (
     *vpc.OPERATIONS,
+    *vpc_cidr.OPERATIONS,
     *subnet.OPERATIONS,
+    *subnet_cidr.OPERATIONS,
     *internet_gateway.OPERATIONS,
+    *egress_only_gateway.OPERATIONS,
     *route_table.OPERATIONS,
     *nat_gateway.OPERATIONS,
     *address.OPERATIONS,

@@ -45,13 +45,6 @@ _ABSENT = (
         text="VpcPeeringConnectionID {id} does not exist.",
     ),
     Absent(
-        name="DescribeEgressOnlyInternetGateways",
-        members="EgressOnlyInternetGateways",
-        ids="EgressOnlyInternetGatewayIds",
-        code="InvalidGatewayID.NotFound",
-        text="The eigw ID '{id}' does not exist",
-    ),
-    Absent(
         name="DescribeVpnGateways",
         members="VpnGateways",
         ids="VpnGatewayIds",

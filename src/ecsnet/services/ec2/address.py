@@ -68,8 +68,10 @@ def associate_address(call: Call, request: Request) -> Reply:
     private_ip = eni.private_ip
     if request.get("PrivateIpAddress"):
         private_ip = cidrs.address(request["PrivateIpAddress"], "privateIpAddress")
-        if private_ip not in (eni.private_ip, *eni.secondary_ips):
+        if private_ip not in eni.private_ips:
             raise errors.invalid_value("privateIpAddress", private_ip, f"It is not assigned to {eni.id}.")
+    if private_ip is None:
+        raise errors.invalid_value("networkInterfaceId", eni.id, "It has no private IPv4 address.")
     if not call.tx.keys(INTERNET_GATEWAYS_BY_VPC, eni.vpc):
         raise AwsError("Gateway.NotAttached", f"Network {eni.vpc} is not attached to any internet gateway")
     if eip.interface == eni.id and eip.private_ip == private_ip:

@@ -47,7 +47,11 @@ def attach_network_interface(call: Call, request: Request) -> Reply:
             f"Instance '{instance.id}' already has an interface attached at device index '{index}'.",
         )
     check_interface_limit(instance.type, len(present) + 1)
-    check_address_limit(instance, 1 + len(eni.secondary_ips))
+    check_address_limit(
+        instance,
+        len(eni.private_ips) + len(eni.ipv4_prefixes),
+        len(eni.ipv6_ips) + len(eni.ipv6_prefixes),
+    )
     attachment = ec2.Attachment(
         id=call.ids.resource("eni-attach"),
         owner_kind="instance",

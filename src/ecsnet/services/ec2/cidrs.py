@@ -88,6 +88,17 @@ def subnet_block(text: str, inside: Iterable[IPv4Network]) -> IPv4Network:
     return block
 
 
+def subnet_block6(text: str, inside: Iterable[IPv6Network]) -> IPv6Network:
+    """The IPv6 block of a subnet: /44 to /64 in steps of four, within one block of its VPC.
+
+    Raises InvalidSubnet.Range. Source: VPC User Guide, "Subnet CIDR blocks".
+    """
+    block = ipv6(text, "ipv6CidrBlock")
+    if block.prefixlen not in range(44, 65, 4) or not any(block.subnet_of(outer) for outer in inside):
+        raise AwsError("InvalidSubnet.Range", f"The CIDR '{text}' is invalid.")
+    return block
+
+
 def may_join(primary: IPv4Network, existing: Iterable[IPv4Network], block: IPv4Network) -> bool:
     """Whether a secondary block may be added (VPC User Guide, "IPv4 CIDR block association restrictions")."""
     if any(block.overlaps(other) for other in existing) or block.overlaps(_LINK_LOCAL):

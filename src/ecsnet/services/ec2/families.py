@@ -34,6 +34,15 @@ INTERNET_GATEWAY = Family(
     missing_text="The internetGateway ID '{id}' does not exist",
     malformed="InvalidInternetGatewayId.Malformed",
 )
+EGRESS_ONLY_GATEWAY = Family(
+    noun="egress-only-internet-gateway",
+    prefix="eigw",
+    table=tables.EGRESS_ONLY_GATEWAYS,
+    scope=tables.EGRESS_ONLY_GATEWAYS_BY_SCOPE,
+    missing="InvalidGatewayID.NotFound",
+    missing_text="The eigw ID '{id}' does not exist",
+    malformed="InvalidEgressOnlyInternetGatewayId.Malformed",
+)
 ROUTE_TABLE = Family(
     noun="route-table",
     prefix="rtb",
@@ -130,6 +139,7 @@ ALL: tuple[Family[Any], ...] = (
     VPC,
     SUBNET,
     INTERNET_GATEWAY,
+    EGRESS_ONLY_GATEWAY,
     ROUTE_TABLE,
     NAT_GATEWAY,
     VPC_ENDPOINT,

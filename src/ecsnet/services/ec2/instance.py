@@ -108,7 +108,7 @@ _FILTERS: Filters[ec2.Instance] = Filters(
         "metadata-options.http-endpoint": lambda call, r: ("enabled" if r.http_endpoint else "disabled",),
         "metadata-options.http-tokens": lambda call, r: (r.http_tokens,),
         "network-interface.addresses.private-ip-address": _of_interfaces(
-            lambda eni: [str(address) for address in (eni.private_ip, *eni.secondary_ips)]
+            lambda eni: [str(address) for address in eni.private_ips]
         ),
         "network-interface.attachment.attachment-id": _of_interfaces(
             lambda eni: some(eni.attachment and eni.attachment.id)
@@ -119,12 +119,14 @@ _FILTERS: Filters[ec2.Instance] = Filters(
         "network-interface.group-id": _of_interfaces(lambda eni: eni.groups),
         "network-interface.mac-address": _of_interfaces(lambda eni: (eni.mac,)),
         "network-interface.network-interface-id": _of_interfaces(lambda eni: (eni.id,)),
-        "network-interface.private-ip-address": _of_interfaces(lambda eni: (str(eni.private_ip),)),
+        "network-interface.private-ip-address": _of_interfaces(lambda eni: some(eni.private_ip)),
         "network-interface.subnet-id": _of_interfaces(lambda eni: (eni.subnet,)),
         "network-interface.vpc-id": _of_interfaces(lambda eni: (eni.vpc,)),
         "owner-id": lambda call, r: (r.account,),
-        "private-dns-name": _of_primary(lambda call, eni: (private_dns_name(eni.region, eni.private_ip),)),
-        "private-ip-address": _of_primary(lambda call, eni: (str(eni.private_ip),)),
+        "private-dns-name": _of_primary(
+            lambda call, eni: () if eni.private_ip is None else (private_dns_name(eni.region, eni.private_ip),)
+        ),
+        "private-ip-address": _of_primary(lambda call, eni: some(eni.private_ip)),
         "reservation-id": lambda call, r: (r.reservation,),
         "source-dest-check": _of_primary(lambda call, eni: flag(eni.source_dest_check)),
         "subnet-id": lambda call, r: (r.subnet,),

@@ -23,28 +23,19 @@ from ecsnet.services.ec2.default_vpc import find_default_vpc
 from ecsnet.services.ec2.instance_type import DEFAULT, instance_type
 from ecsnet.services.ec2.instance_view import cached_instance
 from ecsnet.services.ec2.instances import check_interface_limit
+from ecsnet.services.ec2.interface_addresses import NOTHING, Wanted, add, wanted_ipv6
 from ecsnet.services.ec2.interfaces import allocate_interface, attach_interface
-from ecsnet.services.ec2.network_interface import assign_addresses, wanted_addresses
+from ecsnet.services.ec2.network_interface import finish, wanted_addresses
 from ecsnet.services.ec2.security_groups import group_by_name
 from ecsnet.services.ec2.tagging import checked, pairs
 
 _NOT_BUILT = (
     "LaunchTemplate",
     "InstanceMarketOptions",
-    "Ipv6Addresses",
-    "Ipv6AddressCount",
-    "EnablePrimaryIpv6",
     "PrivateDnsNameOptions",
     "SecondaryInterfaces",
 )
 _NOT_BUILT_OF_INTERFACE = (
-    "Ipv4Prefixes",
-    "Ipv4PrefixCount",
-    "Ipv6Prefixes",
-    "Ipv6PrefixCount",
-    "Ipv6Addresses",
-    "Ipv6AddressCount",
-    "PrimaryIpv6",
     "NetworkCardIndex",
     "EnaSrdSpecification",
     "ConnectionTrackingSpecification",
@@ -64,8 +55,10 @@ class _Wanted:
     subnet: ec2.Subnet
     groups: tuple[str, ...]
     primary: IPv4Address | None = None
-    secondary: tuple[IPv4Address, ...] = ()
-    secondary_count: int = 0
+    more: Wanted = NOTHING
+    ipv6: bool | None = None
+    """Whether the subnet gives an IPv6 address by itself; None: as its attribute says."""
+    primary_ipv6: bool = False
     public: bool
     delete_on_termination: bool = True
     description: str = ""
@@ -146,7 +139,7 @@ def _plug_in(call: Call, instance: ec2.Instance, one: _Wanted, tags: Tags) -> No
     )
     if one.present is not None:
         eni = attach_interface(call, one.present, attachment)
-        assign_addresses(call, eni, (), 0)
+        add(call, eni, one.more)
         return
     eni = allocate_interface(
         call,
@@ -158,9 +151,10 @@ def _plug_in(call: Call, instance: ec2.Instance, one: _Wanted, tags: Tags) -> No
         attachment=attachment,
         public_ip=one.public,
         private_ip=one.primary,
+        ipv6=one.ipv6,
         tags=tags,
     )
-    assign_addresses(call, eni, one.secondary, one.secondary_count)
+    finish(call, eni, one.more, primary_ipv6=one.primary_ipv6)
 
 
 def _reservation(call: Call, reservation: str) -> Reply:
@@ -219,14 +213,14 @@ def _count(call: Call, request: Request, wanted: tuple[_Wanted, ...]) -> int:
         )
     if most > 1 and any(one.present for one in wanted):
         raise errors.combination("Network interfaces cannot be attached to more than one instance.")
-    if most > 1 and any(one.primary or one.secondary for one in wanted):
+    if most > 1 and any(one.primary or one.more.private or one.more.ipv6 for one in wanted):
         raise errors.combination("A private IP address cannot be given to more than one instance.")
     room = most
     for subnet in {one.subnet.id: one.subnet for one in wanted}.values():
         each = sum(
-            1 + len(one.secondary) + one.secondary_count
+            1 + one.more.number_of(4)
             for one in wanted
-            if one.subnet.id == subnet.id and not one.present
+            if one.subnet.id == subnet.id and subnet.cidr is not None and not one.present
         )
         if each:
             room = min(room, free_count(call.tx, subnet) // each)
@@ -246,12 +240,16 @@ def _wanted(call: Call, request: Request) -> tuple[_Wanted, ...]:
         subnet = families.SUBNET.require(call, request["SubnetId"]) if request.get("SubnetId") else None
         subnet = subnet or _default_subnet(call, (request.get("Placement") or {}).get("AvailabilityZone"))
         address = request.get("PrivateIpAddress")
+        more = wanted_ipv6(request, [one["Ipv6Address"] for one in request.get("Ipv6Addresses") or ()])
         return (
             _Wanted(
                 index=0,
                 subnet=subnet,
                 groups=_groups(call, request, subnet),
                 primary=cidrs.address(address, "privateIpAddress") if address else None,
+                more=more,
+                ipv6=_automatic_ipv6(request, more),
+                primary_ipv6=bool(request.get("EnablePrimaryIpv6")),
                 public=subnet.map_public_ip_on_launch,
             ),
         )
@@ -260,6 +258,8 @@ def _wanted(call: Call, request: Request) -> tuple[_Wanted, ...]:
         ("SecurityGroupIds", "security groups"),
         ("SecurityGroups", "security groups"),
         ("PrivateIpAddress", "private address"),
+        ("Ipv6Addresses", "IPv6 addresses"),
+        ("Ipv6AddressCount", "IPv6 address count"),
     ):
         if request.get(member):
             raise errors.combination(
@@ -286,15 +286,16 @@ def _one_wanted(call: Call, one: Mapping[str, Any]) -> _Wanted:
     if one.get("NetworkInterfaceId"):
         return _present(call, one)
     subnet = families.SUBNET.require(call, one["SubnetId"]) if one.get("SubnetId") else _default_subnet(call, None)
-    primary, secondary = wanted_addresses(one)
+    primary, more = wanted_addresses(one)
     public = one.get("AssociatePublicIpAddress")
     made = _Wanted(
         index=int(one["DeviceIndex"]),
         subnet=subnet,
         groups=tuple(one.get("Groups") or ()),
         primary=primary,
-        secondary=secondary,
-        secondary_count=int(one.get("SecondaryPrivateIpAddressCount") or 0),
+        more=more,
+        ipv6=_automatic_ipv6(one, more),
+        primary_ipv6=bool(one.get("PrimaryIpv6")),
         public=False,
         delete_on_termination=one.get("DeleteOnTermination", True) is not False,
         description=one.get("Description") or "",
@@ -304,6 +305,10 @@ def _one_wanted(call: Call, one: Mapping[str, Any]) -> _Wanted:
             raise errors.combination("The associatePublicIpAddress parameter can only be used with device index 0.")
         return made
     return replace(made, public=subnet.map_public_ip_on_launch if public is None else bool(public))
+
+
+def _automatic_ipv6(request: Mapping[str, Any], more: Wanted) -> bool | None:
+    return False if more.number_of(6) or request.get("Ipv6AddressCount") == 0 else None
 
 
 def _present(call: Call, one: Mapping[str, Any]) -> _Wanted:

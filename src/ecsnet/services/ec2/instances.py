@@ -140,9 +140,13 @@ def forget_instance(call: Call, instance: ec2.Instance) -> None:
         idempotency.forget(call, instance.reservation)
 
 
-def check_address_limit(instance: ec2.Instance, addresses: int) -> None:
-    """Raises PrivateIpAddressLimitExceeded when one interface may not have so many addresses on this instance."""
-    if addresses > instance_type(instance.type).ipv4_per_interface:
+def check_address_limit(instance: ec2.Instance, ipv4: int, ipv6: int) -> None:
+    """Raises PrivateIpAddressLimitExceeded when one interface may not have so many addresses on this instance.
+
+    A prefix counts as one address (EC2 User Guide, "Prefix delegation for network interfaces").
+    """
+    kind = instance_type(instance.type)
+    if ipv4 > kind.ipv4_per_interface or ipv6 > kind.ipv6_per_interface:
         raise AwsError("PrivateIpAddressLimitExceeded", "Number of private addresses will exceed limit.")
 
 
@@ -160,7 +164,7 @@ def chosen_instances(call: Call, keys: list[str]) -> list[ec2.Instance]:
 
 
 def _has_elastic(call: Call, eni: ec2.NetworkInterface) -> bool:
-    return elastic_ip_of(call.tx, eni.id, eni.private_ip) is not None
+    return eni.private_ip is not None and elastic_ip_of(call.tx, eni.id, eni.private_ip) is not None
 
 
 def _lose_sight(call: Call, instance: ec2.Instance) -> None:

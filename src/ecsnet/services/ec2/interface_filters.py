@@ -27,7 +27,7 @@ def _group_names(call: Call, eni: ec2.NetworkInterface) -> Iterable[str]:
 
 
 def _public_ips(call: Call, eni: ec2.NetworkInterface) -> Iterable[str]:
-    found = (public_ip_of(call.tx, eni, address) for address in (eni.private_ip, *eni.secondary_ips))
+    found = (public_ip_of(call.tx, eni, address) for address in eni.private_ips)
     return [str(address) for address in found if address is not None]
 
 
@@ -62,7 +62,7 @@ FILTERS: Filters[ec2.NetworkInterface] = Filters(
         "addresses.association.owner-id": _owner,
         "addresses.association.public-ip": _public_ips,
         "addresses.primary": lambda call, r: ("true", "false") if r.secondary_ips else ("true",),
-        "addresses.private-ip-address": lambda call, r: [str(a) for a in (r.private_ip, *r.secondary_ips)],
+        "addresses.private-ip-address": lambda call, r: [str(a) for a in r.private_ips],
         "association.allocation-id": lambda call, r: [
             eip.allocation for eip in call.tx.find(ELASTIC_IPS_BY_INTERFACE, r.id)
         ],
@@ -97,8 +97,8 @@ FILTERS: Filters[ec2.NetworkInterface] = Filters(
         "operator.managed": lambda call, r: flag(False),
         "operator.principal": lambda call, r: (),
         "owner-id": lambda call, r: (r.account,),
-        "private-dns-name": lambda call, r: (private_dns_name(r.region, r.private_ip),),
-        "private-ip-address": lambda call, r: [str(a) for a in (r.private_ip, *r.secondary_ips)],
+        "private-dns-name": lambda call, r: () if r.private_ip is None else (private_dns_name(r.region, r.private_ip),),
+        "private-ip-address": lambda call, r: [str(a) for a in r.private_ips],
         "requester-id": lambda call, r: some(r.requester_id),
         "requester-managed": lambda call, r: flag(r.requester_managed),
         "source-dest-check": lambda call, r: flag(r.source_dest_check),

@@ -60,8 +60,7 @@ def interface_item(
     """The wire form. Names are given where the VPC gives names (VPC User Guide, "DNS attributes for your VPC")."""
     vpc, subnet, *groups = around
     named = vpc is not None and vpc.dns_support and vpc.dns_hostnames
-    private_name = private_dns_name(eni.region, eni.private_ip) if named else None
-    public = association_item(eni, eni.private_ip, addresses, named=named)
+    primary = eni.private_ip
     return drop_empty(
         {
             "NetworkInterfaceId": eni.id,
@@ -73,8 +72,8 @@ def interface_item(
             "Description": eni.description,
             "InterfaceType": eni.interface_type,
             "MacAddress": eni.mac,
-            "PrivateIpAddress": str(eni.private_ip),
-            "PrivateDnsName": private_name,
+            "PrivateIpAddress": None if primary is None else str(primary),
+            "PrivateDnsName": private_dns_name(eni.region, primary) if named and primary is not None else None,
             "PrivateIpAddresses": [
                 drop_empty(
                     {
@@ -84,10 +83,17 @@ def interface_item(
                         "Association": association_item(eni, address, addresses, named=named),
                     }
                 )
-                for address in (eni.private_ip, *eni.secondary_ips)
+                for address in eni.private_ips
             ],
-            "Ipv6Addresses": [{"Ipv6Address": str(address)} for address in eni.ipv6_ips],
-            "Association": public,
+            "Ipv4Prefixes": [{"Ipv4Prefix": str(prefix)} for prefix in eni.ipv4_prefixes] or None,
+            "Ipv6Address": str(eni.ipv6_ips[0]) if eni.ipv6_ips else None,
+            "Ipv6Addresses": [
+                {"Ipv6Address": str(address), "IsPrimaryIpv6": eni.primary_ipv6 and address == eni.ipv6_ips[0]}
+                for address in eni.ipv6_ips
+            ],
+            "Ipv6Prefixes": [{"Ipv6Prefix": str(prefix)} for prefix in eni.ipv6_prefixes] or None,
+            "Ipv6Native": True if primary is None else None,
+            "Association": None if primary is None else association_item(eni, primary, addresses, named=named),
             "Groups": [{"GroupId": one.id, "GroupName": one.name} for one in groups],
             "SourceDestCheck": eni.source_dest_check,
             "RequesterManaged": eni.requester_managed,

@@ -19,7 +19,7 @@ from ecsnet.model.tables import (
 )
 from ecsnet.services.call import AwsError, Call
 from ecsnet.services.ec2 import families, idempotency
-from ecsnet.services.ec2.addressing import allocate_public_ip, claim_private, mac_of, pick_private
+from ecsnet.services.ec2.addressing import allocate_public_ip, claim_private, mac_of, pick_ipv6, pick_private
 from ecsnet.services.ec2.errors import interface_in_use, limit_exceeded
 from ecsnet.services.ec2.quotas import quota
 from ecsnet.services.ec2.security_groups import default_group
@@ -67,6 +67,7 @@ def allocate_interface(
     attachment: ec2.Attachment | None,
     public_ip: bool = False,
     private_ip: IPv4Address | None = None,
+    ipv6: bool | None = None,
     source_dest_check: bool = True,
     tags: Tags = (),
 ) -> ec2.NetworkInterface:
@@ -74,9 +75,10 @@ def allocate_interface(
 
     Without groups it gets the VPC's default group, as CreateNetworkInterface does; NAT gateways and network load
     balancers get none.
-    `public_ip` also gives it an automatic public address.
+    `public_ip` also gives it an automatic public address, `ipv6` an IPv6 address; None leaves that to the subnet's
+    AssignIpv6AddressOnCreation. In an IPv6-only subnet there is no private (IPv4) address and no public one.
 
-    Raises what `validate_subnets_and_groups`, `pick_private` and `claim_private` raise, and
+    Raises what `validate_subnets_and_groups`, `pick_private`, `pick_ipv6` and `claim_private` raise, and
     NetworkInterfaceLimitExceeded.
     """
     vpc = validate_subnets_and_groups(call, (subnet,), groups)
@@ -86,7 +88,12 @@ def allocate_interface(
     chosen = tuple(dict.fromkeys(groups))
     if not chosen and interface_type not in WITHOUT_GROUPS:
         chosen = (default_group(call.tx, vpc).id,)
-    address = pick_private(call, home) if private_ip is None else claim_private(call, home, private_ip)
+    address = None
+    if private_ip is not None:
+        address = claim_private(call, home, private_ip)
+    elif home.cidr is not None:
+        address = pick_private(call, home)
+    six = home.assign_ipv6_on_creation if ipv6 is None else ipv6
     key = call.ids.resource("eni")
     return call.tx.put(
         INTERFACES,
@@ -98,6 +105,7 @@ def allocate_interface(
             subnet=subnet,
             az=home.az,
             private_ip=address,
+            ipv6_ips=(pick_ipv6(call, home),) if six else (),
             mac=mac_of(key),
             groups=chosen,
             description=description,
@@ -105,7 +113,7 @@ def allocate_interface(
             source_dest_check=source_dest_check,
             requester_managed=requester_managed,
             requester_id=requester_id,
-            auto_public_ip=allocate_public_ip(call) if public_ip else None,
+            auto_public_ip=allocate_public_ip(call) if public_ip and address is not None else None,
             attachment=attachment,
             created=call.now,
             tags=tags,

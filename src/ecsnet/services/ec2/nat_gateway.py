@@ -121,6 +121,7 @@ def _furnished(call: Call, nat: ec2.NatGateway, subnet: ec2.Subnet, request: Req
                 delete_on_termination=False,
             ),
             private_ip=cidrs.address(wanted, "privateIpAddress") if wanted else None,
+            ipv6=False,
             source_dest_check=False,
         )
     except AwsError as error:
@@ -131,6 +132,8 @@ def _furnished(call: Call, nat: ec2.NatGateway, subnet: ec2.Subnet, request: Req
             failure_code=error.code,
             failure_message="Subnet has insufficient free addresses to create this NAT gateway",
         )
+    if eni.private_ip is None:
+        raise errors.invalid_value("subnetId", nat.subnet, "A NAT gateway needs a subnet with an IPv4 CIDR block.")
     if nat.allocation is None:
         return msgspec.structs.replace(nat, interface=eni.id, private_ip=eni.private_ip)
     eip = associate(call, families.ELASTIC_IP.require(call, nat.allocation), eni, eni.private_ip)

@@ -8,6 +8,7 @@ DEFAULTS = {
     "vpcs_per_region": 5,
     "subnets_per_vpc": 200,
     "cidrs_per_vpc": 5,
+    "ipv6_cidrs_per_vpc": 5,
     "internet_gateways_per_region": 5,
     "egress_only_internet_gateways_per_region": 5,
     "route_tables_per_vpc": 200,

@@ -8,6 +8,7 @@ from typing import Any, Literal, assert_never
 
 from ecsnet.model import ec2
 from ecsnet.model.tables import (
+    EGRESS_ONLY_GATEWAYS,
     INTERFACES,
     INTERNET_GATEWAYS,
     NAT_GATEWAYS,
@@ -28,7 +29,6 @@ _LINK_LOCAL_SERVICES_6 = IPv6Network("fd00:ec2::/32")
 
 _UNKNOWN_TARGETS = {
     "VpcPeeringConnectionId": ("InvalidVpcPeeringConnectionID.NotFound", "VpcPeeringConnectionID {id} does not exist."),
-    "EgressOnlyInternetGatewayId": ("InvalidGatewayID.NotFound", "The eigw ID '{id}' does not exist"),
     "TransitGatewayId": ("InvalidTransitGatewayID.NotFound", "The transitGateway ID '{id}' does not exist."),
     "LocalGatewayId": ("InvalidLocalGatewayID.NotFound", "The local gateway ID '{id}' does not exist"),
     "CarrierGatewayId": ("InvalidCarrierGatewayID.NotFound", "The carrier gateway ID '{id}' does not exist"),
@@ -149,7 +149,14 @@ def target(call: Call, table: ec2.RouteTable, request: Request) -> ec2.RouteTarg
     for member in _UNSUPPORTED:
         if request.get(member):
             raise not_implemented("CreateRoute", member)
-    members = ("GatewayId", "NatGatewayId", "NetworkInterfaceId", "InstanceId", *_UNKNOWN_TARGETS)
+    members = (
+        "GatewayId",
+        "NatGatewayId",
+        "NetworkInterfaceId",
+        "InstanceId",
+        "EgressOnlyInternetGatewayId",
+        *_UNKNOWN_TARGETS,
+    )
     given = [member for member in members if request.get(member)]
     if request.get("LocalTarget"):
         given.append("LocalTarget")
@@ -181,6 +188,8 @@ def target(call: Call, table: ec2.RouteTable, request: Request) -> ec2.RouteTarg
             return _interface(call, table, request["NetworkInterfaceId"])
         case "InstanceId":
             return _instance(call, table, request["InstanceId"])
+        case "EgressOnlyInternetGatewayId":
+            return _egress_only(call, table, request["EgressOnlyInternetGatewayId"], request)
         case _:
             code, text = _UNKNOWN_TARGETS[member]
             raise AwsError(code, text.format(id=request[member]))
@@ -203,6 +212,18 @@ def attached_gateway(call: Call, table: ec2.RouteTable, key: str) -> ec2.Interne
             f"route table {table.id} and network gateway {gateway.id} belong to different networks",
         )
     return gateway
+
+
+def _egress_only(call: Call, table: ec2.RouteTable, key: str, request: Request) -> ec2.RouteTarget:
+    """Source: VPC User Guide, "Egress-only internet gateways" (IPv6 alone)."""
+    gateway = families.EGRESS_ONLY_GATEWAY.require(call, key)
+    if gateway.vpc != table.vpc:
+        raise AwsError(
+            "InvalidParameterValue", f"route table {table.id} and network gateway {key} belong to different networks"
+        )
+    if not request.get("DestinationIpv6CidrBlock"):
+        raise errors.combination("An egress-only internet gateway is the target of an IPv6 destination only.")
+    return ec2.RouteTarget(kind="eigw", id=key)
 
 
 def _nat_gateway(call: Call, table: ec2.RouteTable, key: str) -> ec2.RouteTarget:
@@ -257,7 +278,9 @@ def target_record(reader: Reader, route: ec2.Route) -> object | None:
             return reader.get(INTERFACES, route.target.id)
         case "vpce":
             return reader.get(VPC_ENDPOINTS, route.target.id)
-        case "local" | "eigw" | "pcx":
+        case "eigw":
+            return reader.get(EGRESS_ONLY_GATEWAYS, route.target.id)
+        case "local" | "pcx":
             return None
         case _ as never:
             assert_never(never)
@@ -270,6 +293,8 @@ def route_state(reader: Reader, table: ec2.RouteTable, route: ec2.Route) -> Lite
     match target_record(reader, route):
         case ec2.InternetGateway(vpc=vpc):
             return "active" if vpc == table.vpc else "blackhole"
+        case ec2.EgressOnlyInternetGateway():
+            return "active"
         case ec2.NatGateway(state=state):
             return "active" if state in ("pending", "available") else "blackhole"
         case ec2.NetworkInterface(attachment=attachment):

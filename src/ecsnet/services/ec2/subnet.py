@@ -14,6 +14,8 @@ from ecsnet.model.tables import (
     ACL_ASSOCIATIONS,
     ACL_ASSOCIATIONS_BY_SUBNET,
     ASSOCIATIONS_BY_SUBNET,
+    CIDR_RESERVATIONS,
+    CIDR_RESERVATIONS_BY_SUBNET,
     INTERFACES_BY_SUBNET,
     INTERFACES_WITH_SECONDARIES_BY_SUBNET,
     ROUTE_TABLE_ASSOCIATIONS,
@@ -28,6 +30,7 @@ from ecsnet.services.ec2.filters import Filters, flag, some
 from ecsnet.services.ec2.listing import Listing, drop_empty, each
 from ecsnet.services.ec2.quotas import quota
 from ecsnet.services.ec2.regions import Zone, arn, region_info
+from ecsnet.services.ec2.subnet_cidr import association_item, new_block
 from ecsnet.services.ec2.tagging import specified, tag_set
 from ecsnet.services.ec2.vpc_parts import add_subnet
 
@@ -39,27 +42,37 @@ _HOSTNAME_TYPE = "ip-name"
 
 def create_subnet(call: Call, request: Request) -> Reply:
     """Source: EC2 API, CreateSubnet. Raises InvalidSubnet.Range, InvalidSubnet.Conflict, SubnetLimitExceeded."""
-    for member in ("OutpostArn", "Ipv4IpamPoolId", "Ipv6IpamPoolId", "Ipv6Native", "Ipv6CidrBlock"):
+    for member in ("OutpostArn", "Ipv4IpamPoolId", "Ipv6IpamPoolId"):
         if request.get(member):
             raise not_implemented("CreateSubnet", member)
     vpc = families.VPC.require(call, request["VpcId"])
-    if not request.get("CidrBlock"):
+    only_ipv6 = bool(request.get("Ipv6Native"))
+    if only_ipv6 and request.get("CidrBlock"):
+        raise errors.combination("An IPv6-only subnet (ipv6Native) has no cidrBlock.")
+    if only_ipv6 and not request.get("Ipv6CidrBlock"):
+        raise errors.missing_parameter("ipv6CidrBlock")
+    if not only_ipv6 and not request.get("CidrBlock"):
         raise AwsError("MissingParameter", "Either 'cidrBlock' or 'ipv6CidrBlock' should be provided.")
     zone = _zone(call, request.get("AvailabilityZone"), request.get("AvailabilityZoneId"))
-    block = cidrs.subnet_block(
-        request["CidrBlock"], [one.cidr for one in vpc.cidrs if isinstance(one.cidr, IPv4Network)]
+    if len(call.tx.keys(SUBNETS_BY_VPC, vpc.id)) >= quota(call, "subnets_per_vpc"):
+        raise errors.limit_exceeded("SubnetLimitExceeded", "subnets")
+    subnet = add_subnet(
+        call,
+        vpc,
+        zone,
+        None if only_ipv6 else _ipv4_block(call, vpc, request["CidrBlock"]),
+        ipv6_cidr=new_block(call, vpc, request["Ipv6CidrBlock"]) if request.get("Ipv6CidrBlock") else None,
+        tags=specified(request, families.SUBNET.noun),
     )
-    _check_conflict(call, vpc, block)
-    subnet = add_subnet(call, vpc, zone, block, tags=specified(request, families.SUBNET.noun))
     return {"Subnet": _item(subnet, free_count(call.tx, subnet))}
 
 
-def _check_conflict(call: Call, vpc: ec2.Vpc, block: IPv4Network) -> None:
-    subnets = list(call.tx.find(SUBNETS_BY_VPC, vpc.id))
-    if len(subnets) >= quota(call, "subnets_per_vpc"):
-        raise errors.limit_exceeded("SubnetLimitExceeded", "subnets")
-    if any(other.cidr is not None and other.cidr.overlaps(block) for other in subnets):
-        raise AwsError("InvalidSubnet.Conflict", f"The CIDR '{block}' conflicts with another subnet")
+def _ipv4_block(call: Call, vpc: ec2.Vpc, text: str) -> IPv4Network:
+    block = cidrs.subnet_block(text, [one.cidr for one in vpc.cidrs if isinstance(one.cidr, IPv4Network)])
+    for other in call.tx.find(SUBNETS_BY_VPC, vpc.id):
+        if other.cidr is not None and other.cidr.overlaps(block):
+            raise AwsError("InvalidSubnet.Conflict", f"The CIDR '{block}' conflicts with another subnet")
+    return block
 
 
 def _zone(call: Call, name: str | None, zone_id: str | None) -> Zone:
@@ -116,6 +129,8 @@ def delete_subnet(call: Call, request: Request) -> Reply:
         call.tx.delete(ROUTE_TABLE_ASSOCIATIONS, key)
     for key in list(call.tx.keys(ACL_ASSOCIATIONS_BY_SUBNET, subnet.id)):
         call.tx.delete(ACL_ASSOCIATIONS, key)
+    for key in list(call.tx.keys(CIDR_RESERVATIONS_BY_SUBNET, subnet.id)):
+        call.tx.delete(CIDR_RESERVATIONS, key)
     call.tx.delete(SUBNETS, subnet.id)
     return {}
 
@@ -136,6 +151,10 @@ def modify_subnet_attribute(call: Call, request: Request) -> Reply:
         case "AssignIpv6AddressOnCreation" if value and subnet.ipv6_cidr is None:
             raise errors.invalid_value(
                 "assignIpv6AddressOnCreation", "true", f"The subnet '{subnet.id}' has no IPv6 CIDR block."
+            )
+        case "AssignIpv6AddressOnCreation" if not value and subnet.cidr is None:
+            raise errors.invalid_value(
+                "assignIpv6AddressOnCreation", "false", f"The subnet '{subnet.id}' is IPv6-only."
             )
         case "AssignIpv6AddressOnCreation":
             call.tx.put(SUBNETS, msgspec.structs.replace(subnet, assign_ipv6_on_creation=bool(value)))
@@ -163,7 +182,7 @@ def _item(subnet: ec2.Subnet, free: int) -> Mapping[str, Any]:
             "MapPublicIpOnLaunch": subnet.map_public_ip_on_launch,
             "MapCustomerOwnedIpOnLaunch": False,
             "AssignIpv6AddressOnCreation": subnet.assign_ipv6_on_creation,
-            "Ipv6CidrBlockAssociationSet": _ipv6(subnet),
+            "Ipv6CidrBlockAssociationSet": [] if subnet.ipv6_cidr is None else [association_item(subnet.ipv6_cidr)],
             "EnableDns64": False,
             "Ipv6Native": subnet.cidr is None,
             "PrivateDnsNameOptionsOnLaunch": {
@@ -174,15 +193,6 @@ def _item(subnet: ec2.Subnet, free: int) -> Mapping[str, Any]:
             "Tags": tag_set(subnet.tags),
         }
     )
-
-
-def _ipv6(subnet: ec2.Subnet) -> list[Mapping[str, Any]]:
-    if subnet.ipv6_cidr is None:
-        return []
-    one = subnet.ipv6_cidr
-    return [
-        {"AssociationId": one.id, "Ipv6CidrBlock": str(one.cidr), "Ipv6CidrBlockState": {"State": one.state}},
-    ]
 
 
 def _arn(subnet: ec2.Subnet) -> str:

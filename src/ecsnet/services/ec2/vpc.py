@@ -1,10 +1,9 @@
-"""VPCs and their CIDR blocks."""
+"""VPCs."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from functools import partial
-from ipaddress import IPv4Network
 from typing import Any
 
 import msgspec
@@ -13,6 +12,7 @@ from ecsnet.model import ec2
 from ecsnet.model.tables import (
     ACLS,
     ACLS_BY_VPC,
+    EGRESS_ONLY_GATEWAYS_BY_VPC,
     GROUPS_BY_VPC,
     INTERFACES_BY_VPC,
     INTERNET_GATEWAYS_BY_VPC,
@@ -31,7 +31,8 @@ from ecsnet.services.ec2.listing import Listing, each
 from ecsnet.services.ec2.quotas import quota
 from ecsnet.services.ec2.security_groups import DEFAULT_NAME, default_group, remove_group
 from ecsnet.services.ec2.tagging import specified, tag_set
-from ecsnet.services.ec2.vpc_parts import LOCAL, add_vpc, default_acl, main_association
+from ecsnet.services.ec2.vpc_cidr import NOT_BUILT, association6_item, association_item, new_ipv6_block
+from ecsnet.services.ec2.vpc_parts import add_vpc, default_acl, main_association
 
 _STATE = "available"
 """A VPC needs nothing to be built: its router appears with its first interface."""
@@ -45,11 +46,9 @@ _ATTRIBUTES = {
 
 def create_vpc(call: Call, request: Request) -> Reply:
     """Source: EC2 API, CreateVpc. Raises InvalidVpc.Range, VpcLimitExceeded, MissingParameter."""
-    for member in ("Ipv4IpamPoolId", "Ipv6IpamPoolId", "Ipv6Pool", "Ipv6CidrBlock", "VpcEncryptionControl"):
+    for member in (*NOT_BUILT, "VpcEncryptionControl"):
         if request.get(member):
             raise not_implemented("CreateVpc", member)
-    if request.get("AmazonProvidedIpv6CidrBlock"):
-        raise not_implemented("CreateVpc", "AmazonProvidedIpv6CidrBlock")
     if not request.get("CidrBlock"):
         raise errors.missing_parameter("cidrBlock")
     block = cidrs.vpc_block(request["CidrBlock"])
@@ -58,6 +57,7 @@ def create_vpc(call: Call, request: Request) -> Reply:
         call,
         block,
         tenancy=request.get("InstanceTenancy") or "default",
+        ipv6_cidrs=(new_ipv6_block(call),) if request.get("AmazonProvidedIpv6CidrBlock") else (),
         tags=specified(request, families.VPC.noun),
     )
     return {"Vpc": vpc_item(vpc)}
@@ -98,6 +98,7 @@ def _dependents(call: Call, vpc: ec2.Vpc) -> Iterator[str]:
     tx = call.tx
     yield from tx.keys(SUBNETS_BY_VPC, vpc.id)
     yield from tx.keys(INTERNET_GATEWAYS_BY_VPC, vpc.id)
+    yield from tx.keys(EGRESS_ONLY_GATEWAYS_BY_VPC, vpc.id)
     yield from tx.keys(INTERFACES_BY_VPC, vpc.id)
     yield from tx.keys(VPC_ENDPOINTS_BY_VPC, vpc.id)
     main = main_association(tx, vpc.id).route_table
@@ -135,96 +136,6 @@ def describe_vpc_attribute(call: Call, request: Request) -> Reply:
     return {"VpcId": vpc.id, name: {"Value": getattr(vpc, _ATTRIBUTES[name])}}
 
 
-def associate_vpc_cidr_block(call: Call, request: Request) -> Reply:
-    """Add a secondary block; every route table of the VPC gets its local route.
-
-    Source: EC2 API, AssociateVpcCidrBlock; VPC User Guide, "VPC CIDR blocks". Raises InvalidVpc.Range,
-    InvalidVpc.Conflict, CidrLimitExceeded.
-    """
-    vpc = families.VPC.require(call, request["VpcId"])
-    if not request.get("CidrBlock"):
-        raise not_implemented("AssociateVpcCidrBlock", "anything but CidrBlock")
-    block = cidrs.vpc_block(request["CidrBlock"])
-    limit = quota(call, "cidrs_per_vpc")
-    if len(vpc.cidrs) >= limit:
-        raise AwsError(
-            "CidrLimitExceeded", f"This network {vpc.id} has met its maximum number of allowed CIDRs: {limit}"
-        )
-    existing = [_v4(one) for one in vpc.cidrs]
-    tables = list(call.tx.find(ROUTE_TABLES_BY_VPC, vpc.id))
-    routed = [r.destination for t in tables for r in t.routes if isinstance(r.destination, IPv4Network)]
-    if any(block.overlaps(other) for other in existing) or any(one.subnet_of(block) for one in routed):
-        raise AwsError("InvalidVpc.Conflict", f"The CIDR '{block}' conflicts with another CIDR or route of {vpc.id}")
-    if not cidrs.may_join(existing[0], existing, block):
-        raise AwsError(
-            "InvalidVpc.Range",
-            f"The CIDR '{block}' is restricted. Use a CIDR from the same private address range as the current VPC "
-            "CIDR, or use a publicly-routable CIDR.",
-        )
-    association = ec2.CidrAssociation(id=call.ids.resource("vpc-cidr-assoc"), cidr=block)
-    call.tx.put(VPCS, msgspec.structs.replace(vpc, cidrs=(*vpc.cidrs, association)))
-    local = ec2.Route(destination=block, target=LOCAL, origin="CreateRouteTable")
-    for table in tables:
-        call.tx.put(ROUTE_TABLES, msgspec.structs.replace(table, routes=(*table.routes, local)))
-    return {"VpcId": vpc.id, "CidrBlockAssociation": _association_item(association)}
-
-
-def disassociate_vpc_cidr_block(call: Call, request: Request) -> Reply:
-    """Source: EC2 API, DisassociateVpcCidrBlock. Raises OperationNotPermitted for the primary block."""
-    wanted = request["AssociationId"]
-    for vpc in families.VPC.all(call):
-        for association in vpc.cidrs:
-            if association.id == wanted:
-                return _remove_block(call, vpc, association)
-    raise AwsError(
-        "InvalidVpcCidrBlockAssociationID.NotFound", f"The vpc CIDR block association ID '{wanted}' does not exist"
-    )
-
-
-def _remove_block(call: Call, vpc: ec2.Vpc, association: ec2.CidrAssociation) -> Reply:
-    if association is vpc.cidrs[0]:
-        raise AwsError(
-            "OperationNotPermitted",
-            f"The vpc CIDR block with association ID {association.id} may not be disassociated. It is the primary "
-            "IPv4 CIDR block of the VPC",
-        )
-    block = _v4(association)
-    inside = [s.id for s in call.tx.find(SUBNETS_BY_VPC, vpc.id) if s.cidr is not None and s.cidr.subnet_of(block)]
-    if inside:
-        raise AwsError(
-            "DependencyViolation",
-            f"The vpc CIDR block with association ID {association.id} may not be disassociated. It is in use by "
-            f"{', '.join(sorted(inside))}.",
-        )
-    call.tx.put(VPCS, msgspec.structs.replace(vpc, cidrs=tuple(one for one in vpc.cidrs if one is not association)))
-    for table in list(call.tx.find(ROUTE_TABLES_BY_VPC, vpc.id)):
-        routes = tuple(r for r in table.routes if not (r.destination == block and r.origin == "CreateRouteTable"))
-        call.tx.put(ROUTE_TABLES, msgspec.structs.replace(table, routes=routes))
-    gone = msgspec.structs.replace(association, state="disassociated")
-    return {"VpcId": vpc.id, "CidrBlockAssociation": _association_item(gone)}
-
-
-def _v4(association: ec2.CidrAssociation) -> IPv4Network:
-    block = association.cidr
-    if not isinstance(block, IPv4Network):
-        raise TypeError(f"{association.id} is not an IPv4 block")
-    return block
-
-
-def _association_item(one: ec2.CidrAssociation) -> Mapping[str, Any]:
-    return {"AssociationId": one.id, "CidrBlock": str(one.cidr), "CidrBlockState": {"State": one.state}}
-
-
-def _association6_item(one: ec2.CidrAssociation, region: str) -> Mapping[str, Any]:
-    return {
-        "AssociationId": one.id,
-        "Ipv6CidrBlock": str(one.cidr),
-        "Ipv6CidrBlockState": {"State": one.state},
-        "NetworkBorderGroup": region,
-        "Ipv6Pool": "Amazon",
-    }
-
-
 def vpc_item(vpc: ec2.Vpc) -> Mapping[str, Any]:
     """The wire form (EC2 API, shape Vpc)."""
     return {
@@ -232,8 +143,8 @@ def vpc_item(vpc: ec2.Vpc) -> Mapping[str, Any]:
         "OwnerId": vpc.account,
         "State": _STATE,
         "CidrBlock": str(vpc.cidrs[0].cidr),
-        "CidrBlockAssociationSet": [_association_item(one) for one in vpc.cidrs],
-        "Ipv6CidrBlockAssociationSet": [_association6_item(one, vpc.region) for one in vpc.ipv6_cidrs],
+        "CidrBlockAssociationSet": [association_item(one) for one in vpc.cidrs],
+        "Ipv6CidrBlockAssociationSet": [association6_item(one, vpc.region) for one in vpc.ipv6_cidrs],
         "DhcpOptionsId": vpc.dhcp_options,
         "InstanceTenancy": vpc.instance_tenancy,
         "IsDefault": vpc.is_default,
@@ -279,6 +190,4 @@ OPERATIONS: tuple[Operation, ...] = (
     read("DescribeVpcs", _LISTING.describe),
     write("ModifyVpcAttribute", modify_vpc_attribute),
     read("DescribeVpcAttribute", describe_vpc_attribute),
-    write("AssociateVpcCidrBlock", associate_vpc_cidr_block),
-    write("DisassociateVpcCidrBlock", disassociate_vpc_cidr_block),
 )

@@ -68,14 +68,15 @@ def add_vpc(
             region=call.region,
             vpc=vpc.id,
             is_default=True,
-            entries=_default_entries(ipv6=bool(ipv6_cidrs)),
+            entries=default_entries(ipv6=bool(ipv6_cidrs)),
         ),
     )
     add_default_group(call, vpc)
     return families.VPC.require(call, vpc.id)
 
 
-def _default_entries(*, ipv6: bool) -> tuple[ec2.NetworkAclEntry, ...]:
+def default_entries(*, ipv6: bool) -> tuple[ec2.NetworkAclEntry, ...]:
+    """What a default ACL begins with (VPC User Guide, "Default network ACL")."""
     blocks: list[tuple[int, IpNetwork]] = [(100, EVERYWHERE)]
     if ipv6:
         blocks.append((101, EVERYWHERE_6))
@@ -147,7 +148,10 @@ def add_subnet(
     is_default: bool = False,
     tags: Tags = (),
 ) -> ec2.Subnet:
-    """A subnet under the VPC's default ACL; the main route table governs it until another one is associated."""
+    """A subnet under the VPC's default ACL; the main route table governs it until another one is associated.
+
+    Without an IPv4 block it is IPv6-only, and its interfaces get an address by themselves.
+    """
     subnet = call.tx.put(
         SUBNETS,
         ec2.Subnet(
@@ -159,6 +163,7 @@ def add_subnet(
             az_id=zone.id,
             cidr=block,
             ipv6_cidr=ipv6_cidr,
+            assign_ipv6_on_creation=block is None,
             ordinal=take_ordinal(call, vpc.id),
             map_public_ip_on_launch=is_default,
             default_for_az=is_default,

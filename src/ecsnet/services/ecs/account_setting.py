@@ -26,7 +26,19 @@ KNOWN: Mapping[str, tuple[tuple[str, ...], str]] = {
     "guardDutyActivate": (("on", "off"), "off"),
     "defaultLogDriverMode": (("blocking", "non-blocking"), "non-blocking"),
 }
-"""Setting → (values, default). They are kept and answered; none of them changes what ecsnet does."""
+"""Setting → (values, default). They are kept and answered; dualStackIPv6 alone changes what ecsnet does."""
+
+
+def in_force(call: Call, name: str) -> str:
+    """What holds for tasks of this account and region: the root user's value, else the account's default.
+
+    Tasks are not started by any principal in particular here, as no caller is told from another.
+    """
+    for principal in (_root(call), ""):
+        row = call.tx.get(ACCOUNT_SETTINGS, f"{scope(call.account, call.region)}/{principal}/{name}")
+        if row is not None:
+            return row.value
+    return KNOWN[name][1]
 
 
 def put_account_setting(call: Call, request: Request) -> Reply:

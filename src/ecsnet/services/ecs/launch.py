@@ -14,7 +14,7 @@ from ecsnet.model.ecs import AwsvpcConfiguration, Cluster, Container, StrategyIt
 from ecsnet.model.tables import SUBNETS, TASKS, VPCS
 from ecsnet.services.call import AwsError, Call
 from ecsnet.services.ec2 import ops as ec2_ops
-from ecsnet.services.ecs import capacity_provider, names
+from ecsnet.services.ecs import account_setting, capacity_provider, names
 from ecsnet.store.snapshot import Reader
 
 PLATFORM_VERSION = "1.4.0"
@@ -105,6 +105,7 @@ def _with_interface(call: Call, task: Task, what: Launch, subnet: str) -> Task:
                 delete_on_termination=False,
             ),
             public_ip=what.network.assign_public_ip,
+            ipv6=_dual_stack(call, subnet),
             tags=what.interface_tags,
         )
     except AwsError as error:
@@ -122,14 +123,24 @@ def _with_interface(call: Call, task: Task, what: Launch, subnet: str) -> Task:
         interface=eni.id,
         mac=eni.mac,
         private_ip=eni.private_ip,
+        ipv6_ip=eni.ipv6_ips[0] if eni.ipv6_ips else None,
         private_dns_name=_private_dns_name(call, eni),
+    )
+
+
+def _dual_stack(call: Call, subnet: str) -> bool:
+    """Whether the task gets an IPv6 address (Developer Guide, "Using a VPC in dual-stack mode": the subnet has an IPv6
+    block and the account setting dualStackIPv6 is on)."""
+    home = call.tx.get(SUBNETS, subnet)
+    return (
+        home is not None and home.ipv6_cidr is not None and account_setting.in_force(call, "dualStackIPv6") == "enabled"
     )
 
 
 def _private_dns_name(call: Call, eni: ec2.NetworkInterface) -> str | None:
     """Given only where the VPC hands out host names (VPC User Guide, "DNS attributes for your VPC")."""
     vpc = call.tx.get(VPCS, eni.vpc)
-    if vpc is None or not (vpc.dns_support and vpc.dns_hostnames):
+    if vpc is None or eni.private_ip is None or not (vpc.dns_support and vpc.dns_hostnames):
         return None
     return ec2_ops.private_dns_name(call.region, eni.private_ip)
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from ecsnet.model.ecs import AwsvpcConfiguration, TaskDefinition
 from ecsnet.model.tables import GROUPS, SUBNETS
-from ecsnet.services.call import Call
+from ecsnet.services.call import Call, not_implemented
 from ecsnet.services.ecs import errors
 
 _MAX_SUBNETS = 16
@@ -60,6 +60,8 @@ def _check_vpc(call: Call, subnets: tuple[str, ...], groups: tuple[str, ...]) ->
                 f"Error retrieving subnet information for [{subnet}]: The subnet ID '{subnet}' does not exist "
                 "(ErrorCode: InvalidSubnetID.NotFound)"
             )
+        if row.cidr is None:
+            raise not_implemented("RunTask and CreateService", f"the IPv6-only subnet {subnet}")
         vpcs.add(row.vpc)
     if len(vpcs) > 1:
         raise errors.invalid(f"The subnets {', '.join(subnets)} belong to different VPCs; they must share one.")

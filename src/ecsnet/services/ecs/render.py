@@ -114,7 +114,8 @@ def _container(
         "cpu": str(override.get("cpu", given.get("cpu", 0))),
     }
     if row.private_ip is not None:
-        body["networkInterfaces"] = [{"attachmentId": row.attachment, "privateIpv4Address": str(row.private_ip)}]
+        six = {} if row.ipv6_ip is None else {"ipv6Address": str(row.ipv6_ip)}
+        body["networkInterfaces"] = [{"attachmentId": row.attachment, "privateIpv4Address": str(row.private_ip), **six}]
     optional = {
         "runtimeId": container.runtime_id,
         "exitCode": container.exit_code,

@@ -195,7 +195,10 @@ def _node(call: Call, balancer: LoadBalancer, subnet: Subnet) -> LoadBalancerNod
             attached=call.now,
         ),
         public_ip=balancer.scheme == "internet-facing",
+        ipv6=False,
     )
+    if interface.private_ip is None:
+        raise errors.invalid_subnet(f"The subnet '{subnet.id}' has no IPv4 CIDR block")
     return LoadBalancerNode(
         az=subnet.az,
         subnet=subnet.id,

@@ -31,8 +31,16 @@ from ecsnet.agent.server import Server
 from ecsnet.hostplan.kernel import HostObject
 from ecsnet.hostplan.messages import Applied, Delta, Hello, Sync, ToControl
 
-READ_BACK = 60.0
-"""Seconds between two patrols, which look at everything once."""
+READ_BACK = 2.0
+"""Seconds between two patrols: foreign changes of the network are found within five. A patrol of many thousand objects
+takes longer, and then the pauses grow with it (`_PATROL_SHARE`)."""
+
+_PATROL_SHARE = 20
+"""A patrol is followed by a pause of at least this many times its own length."""
+
+_SLOW_LOOK = 60.0
+"""Seconds between two looks of drivers that can only be looked at on the converge thread (they notice dead processes by
+themselves)."""
 
 
 NOTES = ("cpu and memory limits of containers are not enforced",)
@@ -148,14 +156,23 @@ class Agent:
 
     def _patrol(self) -> None:
         """Watch the machine beside the converge thread; drivers that cannot be watched so are looked at in turn."""
-        while not self._ended.wait(self._read_back):
+        pause = self._read_back
+        slow_look_due = time.monotonic() + max(_SLOW_LOOK, self._read_back)
+        while not self._ended.wait(pause):
+            began = time.monotonic()
+            slow = began >= slow_look_due
+            if slow:
+                slow_look_due = began + max(_SLOW_LOOK, self._read_back)
             for driver in self._drivers:
+                if not slow and not isinstance(driver, Patrolled):
+                    continue
                 seen = self.converge.wanted_of(driver)
                 keys = self._suspects(driver, seen)
                 if keys:
                     with self._condition:
                         self._suspicions.append((driver, keys, seen))
                         self._condition.notify()
+            pause = max(self._read_back, _PATROL_SHARE * (time.monotonic() - began))
 
     @staticmethod
     def _suspects(driver: Driver, seen: Mapping[str, HostObject]) -> Collection[str]:

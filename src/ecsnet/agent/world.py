@@ -90,7 +90,7 @@ class World:
         user = ["--user", "--setuid", "0", "--setgid", "0"] if self.rootless else []
         return ["nsenter", "--target", str(self.holder()), *user, "--mount", "--net", "--", *argv]
 
-    def start_agent(self, *, read_back: float = 60.0) -> None:
+    def start_agent(self, *, read_back: float = 2.0) -> None:
         """Start the agent inside the world, detached, unless one runs there (it holds a lock). Raises WorldError.
 
         `read_back` is the agent's pause, in seconds, between two looks at the whole machine.

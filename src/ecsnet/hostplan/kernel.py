@@ -26,6 +26,11 @@ class HostObject(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag=True, 
         return ()
 
 
+def is_own_table(name: str) -> bool:
+    """Whether a packet filter table is ecsnet's, by its name. Nobody touches other owners' tables."""
+    return name == "ecs" or name.startswith("ecs_")
+
+
 def namespace_key(name: str) -> str:
     return f"netns:{name}"
 

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from ecsnet.agent.drivers.nft_program import NftObject
-from ecsnet.hostplan.kernel import HostObject, NftChain, NftElement, NftHook, NftSet, NftTable
+from ecsnet.hostplan.kernel import HostObject, NftChain, NftElement, NftHook, NftSet, NftTable, is_own_table
 
 _CHANGING = frozenset({"dynamic", "timeout"})
 """Sets whose elements the packet path adds by itself."""
@@ -88,10 +88,12 @@ def _settled(value: Any) -> Any:
 
 
 def read(netns: str, text: str) -> Listing:
-    """The rule set in a JSON listing of `list ruleset`."""
+    """The rule set in a JSON listing of `list ruleset`; tables of other owners are left out."""
     objects: dict[str, NftObject] = {}
     details: dict[str, Any] = {}
     for entry in msgspec.json.decode(text)["nftables"]:
+        if not _is_own(entry):
+            continue
         match entry:
             case {"table": {"family": family, "name": name}}:
                 _keep(objects, details, NftTable(netns=netns, family=family, name=name, owner=""), family)
@@ -106,6 +108,12 @@ def read(netns: str, text: str) -> Listing:
             case _:
                 continue
     return Listing(objects=objects, details=details)
+
+
+def _is_own(entry: dict[str, Any]) -> bool:
+    (kind, body), *_ = entry.items()
+    table = body.get("name" if kind == "table" else "table")
+    return table is not None and is_own_table(table)
 
 
 def _keep(objects: dict[str, NftObject], details: dict[str, Any], item: NftObject, detail: Any) -> None:

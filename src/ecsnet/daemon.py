@@ -26,6 +26,9 @@ from ecsnet.aws.server import make_server
 from ecsnet.compile.engine import Engine
 from ecsnet.compile.fragments import FRAGMENTS
 from ecsnet.control.feed import PlanFeed
+from ecsnet.control.flows.deliver import Deliverer
+from ecsnet.control.flows.reading import Reading
+from ecsnet.control.flows.service import Flows
 from ecsnet.control.local import LocalPorts
 from ecsnet.control.observations import Observations
 from ecsnet.control.routes import Routes
@@ -129,6 +132,8 @@ async def serve(home: Home, listener: socket.socket, speed: float) -> None:
     async def applied(revision: int) -> None:
         if not await feed.in_force(revision, IN_FORCE_DEADLINE):
             LOG.warning("revision %d is not in force after %.0f s", revision, IN_FORCE_DEADLINE)
+        if not await flows.in_force(IN_FORCE_DEADLINE):
+            LOG.warning("the flow reader is not ready after %.0f s", IN_FORCE_DEADLINE)
 
     # ── facts: agent → store ─────────────────────────────────────────────────────────────────────────────────────
     greeting: list[Hello] = []
@@ -150,7 +155,16 @@ async def serve(home: Home, listener: socket.socket, speed: float) -> None:
             case Answer():
                 pass  # the link itself hands answers to whoever asked
 
-    supervisor = Supervisor(World(home.path), home.path, feed.sync, receive)
+    world = World(home.path)
+    supervisor = Supervisor(world, home.path, feed.sync, receive)
+    flows = Flows(
+        store=store,
+        open_call=open_call,
+        reading=lambda receive: Reading(world, home.path, receive),
+        deliverer=Deliverer(backing.call, home.path),
+        speed=speed,
+    )
+    store.subscribe(flows.committed)
 
     # ── loops that move states ───────────────────────────────────────────────────────────────────────────────────
     controllers = Controllers(store, open_call)
@@ -195,6 +209,7 @@ async def serve(home: Home, listener: socket.socket, speed: float) -> None:
         feed=feed,
         supervisor=supervisor,
         local=local,
+        flows=flows,
         hello=lambda: greeting[0] if greeting else None,
         reset=reset,
         port=port,
@@ -217,12 +232,14 @@ async def serve(home: Home, listener: socket.socket, speed: float) -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 50, 100)
+    flows.start(store.snapshot)
     server = make_server(app)
     async with asyncio.TaskGroup() as group:
         keepers = [
             group.create_task(supervisor.run()),
             group.create_task(run_controllers()),
             group.create_task(stacks.run()),
+            group.create_task(flows.run()),
         ]
         background.add(group.create_task(local.update(store.snapshot)))
         await server.serve(sockets=[listener])

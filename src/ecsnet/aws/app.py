@@ -96,7 +96,7 @@ class _Gateway:
         except DisconnectedError:
             return
         if reply is not None:
-            await send_reply(send, reply, head_only=head.method == "HEAD")
+            await send_reply(send, reply, receive=receive, head_only=head.method == "HEAD")
 
     async def _answer(self, head: Head, receive: Receive, send: Send) -> HttpReply | None:
         """The reply, or None when a forwarded reply has been sent already."""

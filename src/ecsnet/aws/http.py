@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, MutableMapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, MutableMapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -132,17 +132,38 @@ async def read_body(
     return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
 
-async def send_reply(send: Send, reply: HttpReply, *, head_only: bool = False) -> None:
-    """Send a reply, with its length where that is known."""
+async def send_reply(send: Send, reply: HttpReply, *, receive: Receive | None = None, head_only: bool = False) -> None:
+    """Send a reply, with its length where that is known. An iterator is closed when the client goes away."""
     if isinstance(reply.body, bytes):
         headers = [*reply.headers, (b"content-length", b"%d" % len(reply.body))]
         await send({"type": "http.response.start", "status": reply.status, "headers": headers})
         await send({"type": "http.response.body", "body": b"" if head_only else reply.body})
         return
     await send({"type": "http.response.start", "status": reply.status, "headers": list(reply.headers)})
-    async for chunk in reply.body:
-        await send({"type": "http.response.body", "body": chunk, "more_body": True})
+    gone = asyncio.ensure_future(_disconnected(receive) if receive is not None else asyncio.Event().wait())
+    chunks = aiter(reply.body)
+    try:
+        while True:
+            chunk = asyncio.ensure_future(anext(chunks, None))
+            await asyncio.wait({chunk, gone}, return_when=asyncio.FIRST_COMPLETED)
+            if not chunk.done():
+                chunk.cancel()
+                await asyncio.wait({chunk})
+                return
+            if (body := chunk.result()) is None:
+                break
+            await send({"type": "http.response.body", "body": body, "more_body": True})
+    finally:
+        gone.cancel()
+        if isinstance(chunks, AsyncGenerator):
+            await chunks.aclose()
     await send({"type": "http.response.body", "body": b""})
+
+
+async def _disconnected(receive: Receive) -> bool:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+    return True
 
 
 def plain(status: int, sentence: str) -> HttpReply:

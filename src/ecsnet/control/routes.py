@@ -14,6 +14,8 @@ from ecsnet.agent.client import AskFailed
 from ecsnet.aws.http import HttpReply, HttpRequest, Route
 from ecsnet.control import views
 from ecsnet.control.feed import PlanFeed
+from ecsnet.control.flows.page import flows_page
+from ecsnet.control.flows.service import Flows
 from ecsnet.control.local import LocalPorts
 from ecsnet.control.places import NotFoundError
 from ecsnet.control.supervisor import Supervisor
@@ -52,6 +54,7 @@ class Routes:
         feed: PlanFeed,
         supervisor: Supervisor,
         local: LocalPorts,
+        flows: Flows,
         hello: Callable[[], Hello | None],
         reset: Callable[[], Awaitable[None]],
         port: int,
@@ -61,6 +64,7 @@ class Routes:
         self._feed = feed
         self._supervisor = supervisor
         self._local = local
+        self._flows = flows
         self._hello = hello
         self._reset = reset
         self._port = port
@@ -79,7 +83,10 @@ class Routes:
             "POST /_ecsnet/stand-in": self.stand_in,
             "POST /_ecsnet/reset": self.reset,
         }
-        return {path: _json(handler) for path, handler in handlers.items()}
+        return {
+            **{path: _json(handler) for path, handler in handlers.items()},
+            "GET /_ecsnet/flows": flows_page(self._flows, self._store),
+        }
 
     async def status(self, query: Query) -> Answer:
         snapshot = self._store.snapshot
@@ -107,6 +114,7 @@ class Routes:
                 "services": sum(service.status != "INACTIVE" for service in snapshot.rows(SERVICES)),
                 "running tasks": len(snapshot.keys(TASKS_BY_STATUS, "RUNNING")),
             },
+            "flows": self._flows.status(),
             "failures": [{"key": key, "text": text} for key, text in self._feed.failures.items()],
             "published": [
                 {"name": item.name, "address": item.address, "port": item.port, "local_port": item.local_port}

@@ -106,13 +106,18 @@ def _resolver(vpc: Vpc) -> str:
 
 def router_of(snapshot: Snapshot, name: str) -> str:
     """The router namespace of a VPC given by id or Name tag. Raises NotFoundError."""
+    return router_namespace(vpc_called(snapshot, name).id)
+
+
+def vpc_called(snapshot: Snapshot, name: str) -> Vpc:
+    """The VPC of that id or Name tag. Raises NotFoundError."""
     fits = [vpc for vpc in snapshot.rows(VPCS) if vpc.id == name or _name(vpc.tags) == name]
     if not fits:
         known = ", ".join(f"{vpc.id} {_name(vpc.tags)}".strip() for vpc in snapshot.rows(VPCS))
         raise NotFoundError(f"there is no VPC {name}.", f"There are: {known}")
     if len(fits) > 1:
         raise NotFoundError(f"{len(fits)} VPCs are called {name}.", "Give the id: ecsnet map")
-    return router_namespace(fits[0].id)
+    return fits[0]
 
 
 def deciding(snapshot: Snapshot, rule: str) -> str:

@@ -165,7 +165,17 @@ class FlowLog(Record, frozen=True, kw_only=True, gc=False):
     interval: Literal[60, 600] = 600
     """Longest aggregation interval in seconds."""
     created: float
+    token: str | None = None
+    """The client token of the call that made it."""
     tags: Tags = ()
+
+
+class ObservedFlowLog(Record, frozen=True, kw_only=True, gc=False):
+    """How the last delivery of a flow log's records ended."""
+
+    flow_log: str
+    failure: str | None = None
+    """The destination's own words; None when it took the records."""
 
 
 class CidrReservation(Record, frozen=True, kw_only=True, gc=False):

@@ -30,6 +30,7 @@ PREFIX_LIST_VERSIONS = Table(
     key=lambda r: prefix_list_version_key(r.prefix_list, r.version),
 )
 FLOW_LOGS = Table(name="flow_log", record=ec2.FlowLog, key=lambda r: r.id)
+OBSERVED_FLOW_LOGS = Table(name="observed_flow_log", record=ec2.ObservedFlowLog, key=lambda r: r.flow_log)
 CIDR_RESERVATIONS = Table(name="cidr_reservation", record=ec2.CidrReservation, key=lambda r: r.id)
 INSTANCES = Table(name="instance", record=ec2.Instance, key=lambda r: r.id)
 OBSERVED_INSTANCES = Table(name="observed_instance", record=ec2.ObservedInstance, key=lambda r: r.instance)
@@ -276,6 +277,10 @@ INTERFACES_WITH_PREFIXES_BY_SUBNET = Index(
     table=INTERFACES,
     values=lambda r: (r.subnet,) if r.ipv4_prefixes or r.ipv6_prefixes else (),
 )
+INTERFACES_BY_DIGITS = Index(
+    name="interface_by_digits", table=INTERFACES, values=lambda r: (r.id.rpartition("-")[2][:12],)
+)
+"""By the part of the id that is in names of kernel objects."""
 INTERFACES_BY_OWNER = Index(
     name="interface_by_owner",
     table=INTERFACES,

@@ -55,6 +55,9 @@ SYSCTLS: tuple[tuple[str, str], ...] = (
     # A packet in the middle of a stream without state is dropped, not adopted (EC2 user guide, connection tracking).
     ("net/netfilter/nf_conntrack_tcp_loose", "0"),
     ("net/netfilter/nf_conntrack_tcp_be_liberal", "1"),
+    # Packets, bytes and times of every flow, for flow logs; a flow that began before has none.
+    ("net/netfilter/nf_conntrack_acct", "1"),
+    ("net/netfilter/nf_conntrack_timestamp", "1"),
     # EC2 API, ConnectionTrackingSpecification: the defaults of an interface.
     ("net/netfilter/nf_conntrack_tcp_timeout_established", "432000"),
     ("net/netfilter/nf_conntrack_udp_timeout", "30"),

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from ecsnet.services.cloudformation.resources import (
     custom,
     ec2,
+    ec2_flow_log,
     ec2_groups,
     ec2_prefix_list,
     ec2_routing,
@@ -29,6 +30,9 @@ PROVISIONERS: Mapping[str, Provisioner] = {
         ec2_routing,
         ec2_groups,
         ec2_prefix_list,
+        ec2_flow_log,
+        ec2_routing,
+        ec2_groups,
         ecs,
         elbv2,
         iam,

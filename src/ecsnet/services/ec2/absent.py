@@ -58,13 +58,6 @@ _ABSENT = (
         code="InvalidTransitGatewayID.NotFound",
         text="The transitGateway ID '{id}' does not exist.",
     ),
-    Absent(
-        name="DescribeFlowLogs",
-        members="FlowLogs",
-        ids="FlowLogIds",
-        code="InvalidFlowLogId.NotFound",
-        text="The flow log ID '{id}' does not exist.",
-    ),
     Absent(name="DescribeStaleSecurityGroups", members="StaleSecurityGroupSet"),
 )
 

@@ -124,6 +124,15 @@ INTERFACE = Family(
     missing_text="The networkInterface ID '{id}' does not exist",
     malformed="InvalidNetworkInterfaceId.Malformed",
 )
+FLOW_LOG = Family(
+    noun="vpc-flow-log",
+    prefix="fl",
+    table=tables.FLOW_LOGS,
+    scope=tables.FLOW_LOGS_BY_SCOPE,
+    missing="InvalidFlowLogId.NotFound",
+    missing_text="These flow log ids in the input list are not found: [TotalCount: 1] {id}",
+    malformed="InvalidFlowLogId.Malformed",
+)
 
 INSTANCE = Family(
     noun="instance",
@@ -150,4 +159,5 @@ ALL: tuple[Family[Any], ...] = (
     DHCP_OPTIONS,
     INTERFACE,
     INSTANCE,
+    FLOW_LOG,
 )

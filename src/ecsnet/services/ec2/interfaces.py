@@ -21,6 +21,7 @@ from ecsnet.services.call import AwsError, Call
 from ecsnet.services.ec2 import families, idempotency
 from ecsnet.services.ec2.addressing import allocate_public_ip, claim_private, mac_of, pick_ipv6, pick_private
 from ecsnet.services.ec2.errors import interface_in_use, limit_exceeded
+from ecsnet.services.ec2.flow_logs import drop_flow_logs_of
 from ecsnet.services.ec2.quotas import quota
 from ecsnet.services.ec2.security_groups import default_group
 from ecsnet.store.snapshot import Reader
@@ -145,6 +146,7 @@ def release_interface(call: Call, interface: str) -> None:
         unassociate(call, eip)
     idempotency.forget(call, interface)
     call.tx.delete(INTERFACES, interface)
+    drop_flow_logs_of(call, interface)
 
 
 def associate(call: Call, eip: ec2.ElasticIp, eni: ec2.NetworkInterface, private_ip: IPv4Address) -> ec2.ElasticIp:

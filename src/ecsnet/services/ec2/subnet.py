@@ -27,6 +27,7 @@ from ecsnet.services.ec2 import cidrs, errors, families
 from ecsnet.services.ec2.addressing import free_count
 from ecsnet.services.ec2.default_vpc import DEFAULT_BLOCK, DEFAULT_SUBNET_PREFIX, find_default_vpc
 from ecsnet.services.ec2.filters import Filters, flag, some
+from ecsnet.services.ec2.flow_logs import drop_flow_logs_of
 from ecsnet.services.ec2.listing import Listing, drop_empty, each
 from ecsnet.services.ec2.quotas import quota
 from ecsnet.services.ec2.regions import Zone, arn, region_info
@@ -132,6 +133,7 @@ def delete_subnet(call: Call, request: Request) -> Reply:
     for key in list(call.tx.keys(CIDR_RESERVATIONS_BY_SUBNET, subnet.id)):
         call.tx.delete(CIDR_RESERVATIONS, key)
     call.tx.delete(SUBNETS, subnet.id)
+    drop_flow_logs_of(call, subnet.id)
     return {}
 
 

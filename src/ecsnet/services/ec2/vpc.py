@@ -27,6 +27,7 @@ from ecsnet.services.call import AwsError, Cached, Call, Operation, Reply, Reque
 from ecsnet.services.ec2 import cidrs, errors, families
 from ecsnet.services.ec2.default_vpc import add_default_vpc, find_default_vpc
 from ecsnet.services.ec2.filters import Filters, flag
+from ecsnet.services.ec2.flow_logs import drop_flow_logs_of
 from ecsnet.services.ec2.listing import Listing, each
 from ecsnet.services.ec2.quotas import quota
 from ecsnet.services.ec2.security_groups import DEFAULT_NAME, default_group, remove_group
@@ -91,6 +92,7 @@ def delete_vpc(call: Call, request: Request) -> Reply:
     call.tx.delete(ROUTE_TABLES, main.route_table)
     call.tx.delete(ACLS, default_acl(call.tx, vpc.id).id)
     call.tx.delete(VPCS, vpc.id)
+    drop_flow_logs_of(call, vpc.id)
     return {}
 
 

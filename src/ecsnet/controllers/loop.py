@@ -15,10 +15,21 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
-from ecsnet.controllers import instance, interface, marks, nat_gateway, service, targets, task, task_definition
+from ecsnet.controllers import (
+    instance,
+    interface,
+    marks,
+    nat_gateway,
+    service,
+    targets,
+    task,
+    task_definition,
+    vpc_peering,
+)
 from ecsnet.model.tables import (
     INSTANCES,
     NAT_GATEWAYS,
+    PEERINGS,
     SERVICES,
     TARGET_GROUPS,
     TARGETS,
@@ -163,6 +174,11 @@ def _instance_home(reader: Reader, key: str) -> Home | None:
     return _home_of(reader.get(INSTANCES, key))
 
 
+def _peering_home(reader: Reader, key: str) -> Home | None:
+    row = reader.get(PEERINGS, key)
+    return _home_of(row.requester) if row is not None else None
+
+
 def _definition_home(reader: Reader, key: str) -> Home | None:
     return _home_of(reader.get(TASK_DEFINITIONS, key))
 
@@ -194,5 +210,6 @@ CONTROLLERS: Mapping[str, Controller] = {
     marks.TARGET: Controller(step=targets.step, home=_target_home),
     marks.INTERFACE: Controller(step=interface.step, home=_anywhere),
     marks.NAT: Controller(step=nat_gateway.step, home=_nat_home),
+    marks.PEERING: Controller(step=vpc_peering.step, home=_peering_home),
     marks.INSTANCE: Controller(step=instance.step, home=_instance_home),
 }

@@ -22,6 +22,7 @@ from ecsnet.model.tables import (
     OBSERVED_INSTANCES,
     OBSERVED_INTERFACES,
     OBSERVED_LOAD_BALANCERS,
+    PEERINGS,
     RULES_BY_LISTENER,
     SERVICES,
     SERVICES_BY_TARGET_GROUP,
@@ -40,7 +41,7 @@ Mark = tuple[str, str]
 """(controller name, key)."""
 
 TASK, SERVICE, TARGET, NAT, INTERFACE, DEFINITION = "task", "service", "target", "nat", "interface", "task_definition"
-INSTANCE = "instance"
+INSTANCE, PEERING = "instance", "vpc_peering"
 
 
 def of_commit(commit: Commit) -> Iterator[Mark]:
@@ -61,6 +62,8 @@ def everything(snapshot: Snapshot) -> Iterator[Mark]:
         yield NAT, gateway.id
     for instance in snapshot.rows(INSTANCES):
         yield INSTANCE, instance.id
+    for peering in snapshot.rows(PEERINGS):
+        yield PEERING, peering.id
     for target in snapshot.rows(TARGETS):
         yield TARGET, TARGETS.key(target)
     for seen in snapshot.rows(OBSERVED_INTERFACES):
@@ -129,6 +132,10 @@ def _nat(change: Change, after: Snapshot) -> Iterator[Mark]:
     yield NAT, change.key
 
 
+def _peering(change: Change, after: Snapshot) -> Iterator[Mark]:
+    yield PEERING, change.key
+
+
 def _target(change: Change, after: Snapshot) -> Iterator[Mark]:
     target = cast(elbv2.Target, _either(change))
     yield TARGET, change.key
@@ -195,6 +202,7 @@ _RULES: Mapping[str, Callable[[Change, Snapshot], Iterator[Mark]]] = {
     INTERFACES.name: _interface,
     OBSERVED_INTERFACES.name: _observed_interface,
     NAT_GATEWAYS.name: _nat,
+    PEERINGS.name: _peering,
     INSTANCES.name: _instance,
     OBSERVED_INSTANCES.name: _instance,
     TARGETS.name: _target,

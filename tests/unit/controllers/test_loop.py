@@ -77,4 +77,5 @@ def test_every_mark_has_a_controller() -> None:
         marks.INTERFACE,
         marks.DEFINITION,
         marks.INSTANCE,
+        marks.PEERING,
     }

@@ -29,12 +29,14 @@ from ecsnet.services.ec2 import (
     route_table,
     security_group,
     security_group_rule,
+    stale_security_group,
     subnet,
     subnet_cidr,
     tags,
     vpc,
     vpc_cidr,
     vpc_endpoint,
+    vpc_peering,
 )
 
 OPERATIONS: tuple[Operation, ...] = (
@@ -49,6 +51,7 @@ OPERATIONS: tuple[Operation, ...] = (
     *address.OPERATIONS,
     *security_group.OPERATIONS,
     *security_group_rule.OPERATIONS,
+    *stale_security_group.OPERATIONS,
     *network_interface.OPERATIONS,
     *attachment.OPERATIONS,
     *instance.OPERATIONS,
@@ -60,6 +63,7 @@ OPERATIONS: tuple[Operation, ...] = (
     *prefix_list.OPERATIONS,
     *managed_prefix_list.OPERATIONS,
     *flow_log.OPERATIONS,
+    *vpc_peering.OPERATIONS,
     *tags.OPERATIONS,
     *availability_zone.OPERATIONS,
     *account.OPERATIONS,

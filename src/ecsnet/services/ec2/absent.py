@@ -38,13 +38,6 @@ _ABSENT = (
         text="The image id '[{id}]' does not exist",
     ),
     Absent(
-        name="DescribeVpcPeeringConnections",
-        members="VpcPeeringConnections",
-        ids="VpcPeeringConnectionIds",
-        code="InvalidVpcPeeringConnectionID.NotFound",
-        text="VpcPeeringConnectionID {id} does not exist.",
-    ),
-    Absent(
         name="DescribeVpnGateways",
         members="VpnGateways",
         ids="VpnGatewayIds",
@@ -58,7 +51,6 @@ _ABSENT = (
         code="InvalidTransitGatewayID.NotFound",
         text="The transitGateway ID '{id}' does not exist.",
     ),
-    Absent(name="DescribeStaleSecurityGroups", members="StaleSecurityGroupSet"),
 )
 
 OPERATIONS: tuple[Operation, ...] = tuple(read(absent.name, absent.describe) for absent in _ABSENT)

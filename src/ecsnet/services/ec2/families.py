@@ -6,6 +6,7 @@ from typing import Any
 
 from ecsnet.model import tables
 from ecsnet.services.ec2.family import Family
+from ecsnet.services.ec2.vpc_peerings import PeeringFamily
 
 VPC = Family(
     noun="vpc",
@@ -144,6 +145,16 @@ INSTANCE = Family(
     malformed="InvalidInstanceID.Malformed",
 )
 
+PEERING = PeeringFamily(
+    noun="vpc-peering-connection",
+    prefix="pcx",
+    table=tables.PEERINGS,
+    scope=tables.PEERINGS_BY_SCOPE,
+    missing="InvalidVpcPeeringConnectionID.NotFound",
+    missing_text="VpcPeeringConnectionID {id} does not exist.",
+    malformed="InvalidVpcPeeringConnectionID.Malformed",
+)
+
 ALL: tuple[Family[Any], ...] = (
     VPC,
     SUBNET,
@@ -160,4 +171,5 @@ ALL: tuple[Family[Any], ...] = (
     INTERFACE,
     INSTANCE,
     FLOW_LOG,
+    PEERING,
 )

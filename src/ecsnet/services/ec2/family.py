@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
+import msgspec
+
 from ecsnet.model.base import Record, Tags, scope
 from ecsnet.services.call import AwsError, Call
 from ecsnet.store.schema import Index, Table
@@ -57,6 +59,18 @@ class Family(Generic[R]):
         if row is None:
             raise self.unknown(key)
         return row
+
+    def tags(self, call: Call, row: R) -> Tags:
+        """The resource's tags as the caller sees them."""
+        owned: Any = row
+        found: Tags = owned.tags
+        return found
+
+    def with_tags(self, call: Call, row: R, tags: Tags) -> R:
+        """The resource with other tags."""
+        changed: Any = row
+        result: R = msgspec.structs.replace(changed, tags=tags)
+        return result
 
     def unknown(self, key: str) -> AwsError:
         if re.fullmatch(rf"{self.prefix}-(?:[0-9a-f]{{8}}|[0-9a-f]{{17}})", key) is None:

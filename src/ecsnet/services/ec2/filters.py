@@ -48,6 +48,8 @@ class Filters(Generic[R]):
     keys: frozenset[str] = frozenset()
     """Filter names whose values are ids of the resource itself."""
     tags: Callable[[R], Tags] | None = None
+    tags_seen: Callable[[Call, R], Tags] | None = None
+    """In place of `tags`, where they depend on who asks."""
 
     def parse(self, request: Request) -> tuple[Test[R], ...]:
         """The request's filters. Raises InvalidParameterValue for a name that the call does not document."""
@@ -57,8 +59,11 @@ class Filters(Generic[R]):
         name = str(one.get("Name") or "")
         values: Sequence[str] = one.get("Values") or ()
         extract = self.fields.get(name)
-        if extract is None and self.tags is not None:
-            extract = _tag_extract(name, self.tags)
+        if extract is None and self.tags_seen is not None:
+            extract = _tag_extract(name, self.tags_seen)
+        elif extract is None and self.tags is not None:
+            tags = self.tags
+            extract = _tag_extract(name, lambda call, record: tags(record))
         if extract is None:
             raise AwsError("InvalidParameterValue", f"The filter '{name}' is invalid")
         if len(values) > _VALUES_PER_FILTER:
@@ -88,14 +93,14 @@ class Filters(Generic[R]):
         return None
 
 
-def _tag_extract(name: str, tags: Callable[[R], Tags]) -> Extract[R] | None:
+def _tag_extract(name: str, tags: Callable[[Call, R], Tags]) -> Extract[R] | None:
     if name.startswith("tag:"):
         wanted = name[4:]
-        return lambda call, record: [value for key, value in tags(record) if key == wanted]
+        return lambda call, record: [value for key, value in tags(call, record) if key == wanted]
     if name == "tag-key":
-        return lambda call, record: [key for key, _ in tags(record)]
+        return lambda call, record: [key for key, _ in tags(call, record)]
     if name == "tag-value":
-        return lambda call, record: [value for _, value in tags(record)]
+        return lambda call, record: [value for _, value in tags(call, record)]
     return None
 
 

@@ -42,14 +42,15 @@ class Listing(Generic[R]):
         tests = self.filters.parse(request)
         rows: Iterable[R]
         if self.ids is not None and request.get(self.ids):
-            rows = [self._named(call, key) for key in request[self.ids]]
+            rows = [self.named(call, key) for key in request[self.ids]]
         else:
             rows = self._candidates(call, tests)
         if not tests:
             return rows
         return [row for row in rows if all(test.matches(call, row) for test in tests)]
 
-    def _named(self, call: Call, key: str) -> R:
+    def named(self, call: Call, key: str) -> R:
+        """The record of that id if it is listed. Raises the family's NotFound or Malformed error."""
         row = self.family.require(call, key)
         if self.visible is not None and not self.visible(call, row):
             raise self.family.unknown(key)

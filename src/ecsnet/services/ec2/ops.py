@@ -37,6 +37,7 @@ from ecsnet.services.ec2.nat_gateways import (
 )
 from ecsnet.services.ec2.security_groups import default_group
 from ecsnet.services.ec2.tags import set_tags
+from ecsnet.services.ec2.vpc_peerings import follow_clock as follow_peering_clock
 
 __all__ = [
     "INSTANCE_LISTED_AFTER_END",
@@ -50,6 +51,7 @@ __all__ = [
     "finish_nat_delete",
     "finish_stop",
     "finish_terminate",
+    "follow_peering_clock",
     "forget_instance",
     "forget_nat_gateway",
     "in_force",

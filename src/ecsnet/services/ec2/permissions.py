@@ -10,11 +10,13 @@ import msgspec
 
 from ecsnet.model import ec2
 from ecsnet.model.base import IpNetwork
+from ecsnet.model.tables import GROUPS, RULES_BY_REMOTE_GROUP
 from ecsnet.services.call import AwsError, Call, Request
 from ecsnet.services.ec2 import cidrs, errors, families
 from ecsnet.services.ec2.listing import drop_empty
 from ecsnet.services.ec2.prefix_lists import prefix_list
 from ecsnet.services.ec2.security_groups import group_by_name
+from ecsnet.services.ec2.vpc_peerings import shares_groups
 
 _BY_NUMBER = {"6": "tcp", "17": "udp", "1": "icmp", "58": "icmpv6"}
 _WITH_PORTS = ("tcp", "udp")
@@ -31,6 +33,8 @@ class Permission(msgspec.Struct, frozen=True, kw_only=True):
     cidr: IpNetwork | None = None
     peer_group: str | None = None
     peer_account: str | None = None
+    peer_vpc: str | None = None
+    peering: str | None = None
     prefix_list: str | None = None
     description: str | None = None
 
@@ -57,13 +61,15 @@ def rule_identity(rule: ec2.SecurityGroupRule) -> tuple[object, ...]:
     return (rule.protocol, rule.from_port, rule.to_port, rule.cidr, rule.peer_group, rule.prefix_list)
 
 
-def requested(call: Call, group: ec2.SecurityGroup, request: Request) -> list[Permission]:
+def requested(call: Call, group: ec2.SecurityGroup, request: Request, *, stale: bool = False) -> list[Permission]:
     """The rules that a request names, in IpPermissions or in the flat members.
+
+    With `stale` a group that the group's rules name is good, also when it or its peering is gone.
 
     Raises MissingParameter, InvalidPermission.Malformed, InvalidParameterValue, InvalidGroup.NotFound.
     """
     if request.get("IpPermissions"):
-        return [one for block in request["IpPermissions"] for one in _of_block(call, group, block)]
+        return [one for block in request["IpPermissions"] for one in _of_block(call, group, block, stale)]
     if not request.get("IpProtocol") and not request.get("SourceSecurityGroupName"):
         raise errors.missing_parameter("ipPermissions")
     block: dict[str, Any] = {name: request[name] for name in ("IpProtocol", "FromPort", "ToPort") if name in request}
@@ -74,10 +80,10 @@ def requested(call: Call, group: ec2.SecurityGroup, request: Request) -> list[Pe
         ]
     if request.get("CidrIp"):
         block["IpRanges"] = [{"CidrIp": request["CidrIp"]}]
-    return list(_of_block(call, group, block))
+    return list(_of_block(call, group, block, stale))
 
 
-def _of_block(call: Call, group: ec2.SecurityGroup, block: Mapping[str, Any]) -> Iterator[Permission]:
+def _of_block(call: Call, group: ec2.SecurityGroup, block: Mapping[str, Any], stale: bool) -> Iterator[Permission]:
     protocol, first, last = _ports(block)
     found = False
     for one in block.get("IpRanges") or ():
@@ -93,8 +99,7 @@ def _of_block(call: Call, group: ec2.SecurityGroup, block: Mapping[str, Any]) ->
         yield _permission(protocol, first, last, one, prefix_list=listed.id)
     for one in block.get("UserIdGroupPairs") or ():
         found = True
-        peer = peer_group(call, group, one)
-        yield _permission(protocol, first, last, one, peer_group=peer.id, peer_account=peer.account)
+        yield _permission(protocol, first, last, one, **_reference(call, group, one, stale=stale))
     if not found:
         raise errors.missing_parameter("cidrIp, cidrIpv6, prefixListId or groupId")
 
@@ -158,27 +163,39 @@ def _port_range(protocol: str, first: Any, last: Any) -> tuple[str, int, int]:
     return protocol, int(first), int(last)
 
 
-def peer_group(call: Call, group: ec2.SecurityGroup, pair: Mapping[str, Any]) -> ec2.SecurityGroup:
-    """The group that a UserIdGroupPair names: by id, or by name in the group's own VPC.
+def _reference(call: Call, group: ec2.SecurityGroup, pair: Mapping[str, Any], *, stale: bool) -> Mapping[str, Any]:
+    """The members of a rule that name the group of a UserIdGroupPair: by id, or by name in the group's own VPC.
 
-    Raises InvalidGroup.NotFound, also for a group of another VPC (nothing is peered with this one).
+    A group of another VPC, also of another account (`account/sg-…`), may be named over an active peering within the
+    region (VPC peering guide, "Update your security groups to reference peer security groups"). Raises
+    InvalidGroup.NotFound.
     """
     if pair.get("GroupId"):
-        key = str(pair["GroupId"]).rpartition("/")[2]
-        peer = families.GROUP.require(call, key)
-        if peer.vpc == group.vpc:
-            return peer
-        raise AwsError(
-            "InvalidGroup.NotFound",
-            f"You have specified two resources that belong to different networks: {group.id} and {key}.",
-        )
+        return _by_id(call, group, str(pair["GroupId"]).rpartition("/")[2], stale)
     name = pair.get("GroupName")
     if not name:
         raise errors.missing_parameter("groupId")
     other = group_by_name(call.tx, group.vpc, name)
     if other is None:
         raise AwsError("InvalidGroup.NotFound", f"The security group '{name}' does not exist in VPC '{group.vpc}'")
-    return other
+    return {"peer_group": other.id, "peer_account": other.account}
+
+
+def _by_id(call: Call, group: ec2.SecurityGroup, key: str, stale: bool) -> Mapping[str, Any]:
+    peer = call.tx.get(GROUPS, key)
+    if peer is not None and peer.vpc == group.vpc:
+        return {"peer_group": peer.id, "peer_account": peer.account}
+    link = None if peer is None else shares_groups(call.tx, group.vpc, peer.vpc)
+    if peer is not None and link is not None:
+        return {"peer_group": key, "peer_account": peer.account, "peer_vpc": peer.vpc, "peering": link.id}
+    for rule in call.tx.find(RULES_BY_REMOTE_GROUP, key) if stale else ():
+        if rule.group == group.id:
+            return {"peer_group": key, "peer_account": rule.peer_account, "peer_vpc": rule.peer_vpc}
+    families.GROUP.require(call, key)
+    raise AwsError(
+        "InvalidGroup.NotFound",
+        f"You have specified two resources that belong to different networks: {group.id} and {key}.",
+    )
 
 
 def checked_description(text: str | None) -> str | None:
@@ -190,7 +207,11 @@ def checked_description(text: str | None) -> str | None:
     return text or None
 
 
-def permission_items(rules: Iterable[ec2.SecurityGroupRule]) -> list[Mapping[str, Any]]:
+References = Mapping[str, Mapping[str, Any]]
+"""What is shown about the peered VPC of a rule, by the rule's id (`peered_groups.references`)."""
+
+
+def permission_items(rules: Iterable[ec2.SecurityGroupRule], references: References) -> list[Mapping[str, Any]]:
     """Rules as IpPermissions: one block per protocol and port range."""
     blocks: dict[tuple[str, int, int], dict[str, Any]] = {}
     for rule in sorted(rules, key=lambda r: (r.protocol, r.from_port, r.to_port, r.id)):
@@ -202,15 +223,15 @@ def permission_items(rules: Iterable[ec2.SecurityGroupRule]) -> list[Mapping[str
                 block.update(FromPort=rule.from_port, ToPort=rule.to_port)
             block.update(UserIdGroupPairs=[], IpRanges=[], Ipv6Ranges=[], PrefixListIds=[])
             blocks[key] = block
-        member, item = _peer_item(rule)
+        member, item = _peer_item(rule, references)
         block[member].append(item)
     return list(blocks.values())
 
 
-def _peer_item(rule: ec2.SecurityGroupRule) -> tuple[str, Mapping[str, Any]]:
+def _peer_item(rule: ec2.SecurityGroupRule, references: References) -> tuple[str, Mapping[str, Any]]:
     if rule.peer_group is not None:
         item = {"GroupId": rule.peer_group, "UserId": rule.peer_account, "Description": rule.description}
-        return "UserIdGroupPairs", drop_empty(item)
+        return "UserIdGroupPairs", drop_empty({**item, **references.get(rule.id, {})})
     if rule.prefix_list is not None:
         return "PrefixListIds", drop_empty({"PrefixListId": rule.prefix_list, "Description": rule.description})
     if isinstance(rule.cidr, IPv4Network):

@@ -23,6 +23,8 @@ DEFAULTS = {
     "entries_per_acl": 20,
     "prefix_lists_per_region": 100,
     "entries_per_prefix_list": 1000,
+    "active_peerings_per_vpc": 50,
+    "outstanding_peerings_per_vpc": 25,
     "interfaces_per_region": 5000,
     "addresses_per_interface": 50,
 }

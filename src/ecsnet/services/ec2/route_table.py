@@ -327,6 +327,7 @@ _LISTING = Listing(
             "vpc-id": ROUTE_TABLES_BY_VPC,
             "route.nat-gateway-id": ROUTE_TABLES_BY_TARGET,
             "route.network-interface-id": ROUTE_TABLES_BY_TARGET,
+            "route.vpc-peering-connection-id": ROUTE_TABLES_BY_TARGET,
         },
         keys=frozenset({"route-table-id", "association.route-table-id"}),
         tags=lambda r: r.tags,

@@ -12,6 +12,7 @@ from ecsnet.model.tables import (
     INTERFACES,
     INTERNET_GATEWAYS,
     NAT_GATEWAYS,
+    PEERINGS,
     SUBNETS_BY_VPC,
     VPC_ENDPOINTS,
 )
@@ -22,13 +23,22 @@ from ecsnet.services.ec2.interfaces import is_idle, owning_instance
 from ecsnet.services.ec2.prefix_lists import ServiceList, prefix_list, weight
 from ecsnet.services.ec2.quotas import quota
 from ecsnet.services.ec2.vpc_parts import LOCAL
+from ecsnet.services.ec2.vpc_peerings import LIVE
 from ecsnet.store.snapshot import Reader
 
 _LINK_LOCAL_SERVICES = IPv4Network("169.254.168.0/22")
 _LINK_LOCAL_SERVICES_6 = IPv6Network("fd00:ec2::/32")
 
+_KNOWN_TARGETS = (
+    "GatewayId",
+    "NatGatewayId",
+    "NetworkInterfaceId",
+    "InstanceId",
+    "VpcPeeringConnectionId",
+    "EgressOnlyInternetGatewayId",
+)
+
 _UNKNOWN_TARGETS = {
-    "VpcPeeringConnectionId": ("InvalidVpcPeeringConnectionID.NotFound", "VpcPeeringConnectionID {id} does not exist."),
     "TransitGatewayId": ("InvalidTransitGatewayID.NotFound", "The transitGateway ID '{id}' does not exist."),
     "LocalGatewayId": ("InvalidLocalGatewayID.NotFound", "The local gateway ID '{id}' does not exist"),
     "CarrierGatewayId": ("InvalidCarrierGatewayID.NotFound", "The carrier gateway ID '{id}' does not exist"),
@@ -149,15 +159,7 @@ def target(call: Call, table: ec2.RouteTable, request: Request) -> ec2.RouteTarg
     for member in _UNSUPPORTED:
         if request.get(member):
             raise not_implemented("CreateRoute", member)
-    members = (
-        "GatewayId",
-        "NatGatewayId",
-        "NetworkInterfaceId",
-        "InstanceId",
-        "EgressOnlyInternetGatewayId",
-        *_UNKNOWN_TARGETS,
-    )
-    given = [member for member in members if request.get(member)]
+    given = [member for member in (*_KNOWN_TARGETS, *_UNKNOWN_TARGETS) if request.get(member)]
     if request.get("LocalTarget"):
         given.append("LocalTarget")
     if request.get("VpcEndpointId"):
@@ -190,6 +192,8 @@ def target(call: Call, table: ec2.RouteTable, request: Request) -> ec2.RouteTarg
             return _instance(call, table, request["InstanceId"])
         case "EgressOnlyInternetGatewayId":
             return _egress_only(call, table, request["EgressOnlyInternetGatewayId"], request)
+        case "VpcPeeringConnectionId":
+            return _peering(call, table, request["VpcPeeringConnectionId"])
         case _:
             code, text = _UNKNOWN_TARGETS[member]
             raise AwsError(code, text.format(id=request[member]))
@@ -246,6 +250,19 @@ def _interface(call: Call, table: ec2.RouteTable, key: str) -> ec2.RouteTarget:
     return ec2.RouteTarget(kind="eni", id=key)
 
 
+def _peering(call: Call, table: ec2.RouteTable, key: str) -> ec2.RouteTarget:
+    """A connection of the table's VPC; while it waits to be accepted, the route is a black hole."""
+    row = families.PEERING.require(call, key)
+    if row.status not in LIVE:
+        raise families.PEERING.unknown(key)
+    if table.vpc not in (row.requester.vpc, row.accepter.vpc):
+        raise AwsError(
+            "InvalidParameterValue",
+            f"route table {table.id} and VPC peering connection {key} belong to different networks",
+        )
+    return ec2.RouteTarget(kind="pcx", id=key)
+
+
 def _instance(call: Call, table: ec2.RouteTable, key: str) -> ec2.RouteTarget:
     """An instance's only interface: what is stored is the interface, as on AWS (EC2 API, CreateRoute, InstanceId)."""
     instance = families.INSTANCE.require(call, key)
@@ -280,7 +297,9 @@ def target_record(reader: Reader, route: ec2.Route) -> object | None:
             return reader.get(VPC_ENDPOINTS, route.target.id)
         case "eigw":
             return reader.get(EGRESS_ONLY_GATEWAYS, route.target.id)
-        case "local" | "pcx":
+        case "pcx":
+            return reader.get(PEERINGS, route.target.id)
+        case "local":
             return None
         case _ as never:
             assert_never(never)
@@ -300,6 +319,8 @@ def route_state(reader: Reader, table: ec2.RouteTable, route: ec2.Route) -> Lite
         case ec2.NetworkInterface(attachment=attachment):
             idle = is_idle(target_instance(reader, route))
             return "active" if attachment is not None and not idle else "blackhole"
+        case ec2.VpcPeeringConnection(status=status):
+            return "active" if status == "active" else "blackhole"
         case ec2.VpcEndpoint():
             return "active"
         case _:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -19,6 +19,7 @@ from ecsnet.services.ec2 import errors, families
 from ecsnet.services.ec2.default_vpc import find_default_vpc
 from ecsnet.services.ec2.filters import Extract, Filters, some
 from ecsnet.services.ec2.listing import Listing, each
+from ecsnet.services.ec2.peered_groups import link_of, shown
 from ecsnet.services.ec2.permissions import permission_items
 from ecsnet.services.ec2.quotas import quota
 from ecsnet.services.ec2.regions import arn
@@ -96,7 +97,12 @@ def delete_security_group(call: Call, request: Request) -> Reply:
             "CannotDelete", f'the specified group: "{group.id}" name: "{group.name}" cannot be deleted by a user'
         )
     users = {*call.tx.keys(INTERFACES_BY_GROUP, group.id)}
-    users.update(rule.group for rule in call.tx.find(RULES_BY_PEER_GROUP, group.id) if rule.group != group.id)
+    # A rule of a peered VPC becomes stale instead (VPC peering guide, "Identify stale security group rules").
+    users.update(
+        rule.group
+        for rule in call.tx.find(RULES_BY_PEER_GROUP, group.id)
+        if rule.group != group.id and rule.peer_vpc is None
+    )
     if users:
         raise AwsError("DependencyViolation", f"resource {group.id} has a dependent object" + errors.named(users))
     remove_group(call, group.id)
@@ -107,9 +113,11 @@ def _arn(group: ec2.SecurityGroup) -> str:
     return arn(group.region, group.account, f"security-group/{group.id}")
 
 
-def _item(group: ec2.SecurityGroup, rules: Iterable[ec2.SecurityGroupRule]) -> Mapping[str, Any]:
+def _item(
+    group: ec2.SecurityGroup, rules: Sequence[ec2.SecurityGroupRule], links: Sequence[ec2.VpcPeeringConnection | None]
+) -> Mapping[str, Any]:
     """The wire form (EC2 API, shape SecurityGroup)."""
-    rules = tuple(rules)
+    references = {rule.id: shown(rule, link) for rule, link in zip(rules, links, strict=True)}
     return {
         "GroupId": group.id,
         "GroupName": group.name,
@@ -117,15 +125,16 @@ def _item(group: ec2.SecurityGroup, rules: Iterable[ec2.SecurityGroupRule]) -> M
         "OwnerId": group.account,
         "VpcId": group.vpc,
         "SecurityGroupArn": _arn(group),
-        "IpPermissions": permission_items(rule for rule in rules if not rule.egress),
-        "IpPermissionsEgress": permission_items(rule for rule in rules if rule.egress),
+        "IpPermissions": permission_items((rule for rule in rules if not rule.egress), references),
+        "IpPermissionsEgress": permission_items((rule for rule in rules if rule.egress), references),
         "Tags": tag_set(group.tags),
     }
 
 
 def _cached(call: Call, group: ec2.SecurityGroup) -> Cached:
     rules = tuple(call.tx.find(RULES_BY_GROUP, group.id))
-    return Cached(key=("sg", group.id), sources=(group, *rules), build=partial(_item, group, rules))
+    links = tuple(link_of(call.tx, rule, group.vpc) for rule in rules)
+    return Cached(key=("sg", group.id), sources=(group, *rules, *links), build=partial(_item, group, rules, links))
 
 
 def _of_rules(egress: bool, member: str) -> Extract[ec2.SecurityGroup]:
@@ -235,18 +244,9 @@ def get_security_groups_for_vpc(call: Call, request: Request) -> Reply:
     return _FOR_VPC.describe(call, {**request, "Filters": [own, *(request.get("Filters") or ())]})
 
 
-def describe_security_group_references(call: Call, request: Request) -> Reply:
-    """Source: EC2 API, DescribeSecurityGroupReferences: references from *other* VPCs over a peering or transit
-    gateway. There are none of those, so the answer is empty for every group that exists."""
-    for key in request["GroupId"]:
-        families.GROUP.require(call, key)
-    return {"SecurityGroupReferenceSet": []}
-
-
 OPERATIONS: tuple[Operation, ...] = (
     write("CreateSecurityGroup", create_security_group),
     write("DeleteSecurityGroup", delete_security_group),
     read("DescribeSecurityGroups", describe_security_groups),
     read("GetSecurityGroupsForVpc", get_security_groups_for_vpc),
-    read("DescribeSecurityGroupReferences", describe_security_group_references),
 )

@@ -17,6 +17,7 @@ from ecsnet.services.ec2 import errors, families
 from ecsnet.services.ec2.filters import Filters
 from ecsnet.services.ec2.listing import drop_empty
 from ecsnet.services.ec2.paging import page
+from ecsnet.services.ec2.peered_groups import link_of, shown
 from ecsnet.services.ec2.permissions import (
     Permission,
     checked_description,
@@ -47,7 +48,10 @@ def _authorize(call: Call, request: Request, *, egress: bool) -> Reply:
     tags = specified(request, RULE_NOUN)
     made = [_put(call, group, one, egress=egress, key=call.ids.resource("sgr"), tags=tags) for one in wanted]
     _check_quota(call, group.id, egress)
-    return {"Return": True, "SecurityGroupRules": [_item(rule, group) for rule in made]}
+    return {
+        "Return": True,
+        "SecurityGroupRules": [_item(rule, group, link_of(call.tx, rule, group.vpc)) for rule in made],
+    }
 
 
 def _put(
@@ -65,6 +69,8 @@ def _put(
             cidr=one.cidr,
             peer_group=one.peer_group,
             peer_account=one.peer_account,
+            peer_vpc=one.peer_vpc,
+            peering=one.peering,
             prefix_list=one.prefix_list,
             description=one.description,
             tags=tags,
@@ -114,7 +120,7 @@ def _revoke(call: Call, request: Request, *, egress: bool) -> Reply:
     else:
         present = {rule_identity(rule): rule for rule in _rules(call, group.id, egress)}
         gone = []
-        for one in requested(call, group, request):
+        for one in requested(call, group, request, stale=True):
             rule = present.get(one.identity)
             if rule is None:
                 unknown.append(one)
@@ -192,7 +198,7 @@ def _update_descriptions(call: Call, request: Request, *, egress: bool) -> Reply
         call.tx.put(GROUP_RULES, msgspec.structs.replace(rule, description=text))
     if request.get("IpPermissions"):
         present = {rule_identity(rule): rule for rule in _rules(call, group.id, egress)}
-        for wanted in requested(call, group, request):
+        for wanted in requested(call, group, request, stale=True):
             found = present.get(wanted.identity)
             if found is None:
                 raise AwsError(
@@ -204,11 +210,13 @@ def _update_descriptions(call: Call, request: Request, *, egress: bool) -> Reply
     return {"Return": True}
 
 
-def _item(rule: ec2.SecurityGroupRule, group: ec2.SecurityGroup) -> Mapping[str, Any]:
+def _item(
+    rule: ec2.SecurityGroupRule, group: ec2.SecurityGroup, link: ec2.VpcPeeringConnection | None
+) -> Mapping[str, Any]:
     """The wire form (EC2 API, shape SecurityGroupRule)."""
     referenced = None
     if rule.peer_group is not None:
-        referenced = {"GroupId": rule.peer_group, "UserId": rule.peer_account, "VpcId": group.vpc}
+        referenced = {"GroupId": rule.peer_group, "UserId": rule.peer_account, "VpcId": group.vpc, **shown(rule, link)}
     return drop_empty(
         {
             "SecurityGroupRuleId": rule.id,
@@ -304,7 +312,8 @@ def _cached(call: Call, rule: ec2.SecurityGroupRule) -> Cached:
     group = call.tx.get(GROUPS, rule.group)
     if group is None:
         raise _unknown(rule.id)
-    return Cached(key=("sgr", rule.id), sources=(rule, group), build=partial(_item, rule, group))
+    link = link_of(call.tx, rule, group.vpc)
+    return Cached(key=("sgr", rule.id), sources=(rule, group, link), build=partial(_item, rule, group, link))
 
 
 OPERATIONS: tuple[Operation, ...] = (

@@ -41,7 +41,7 @@ def change_tags(call: Call, resource: str, change: Callable[[Tags], Tags]) -> No
     if family is None:
         raise AwsError("InvalidID", f"The ID '{resource}' is not valid")
     row = family.require(call, resource)
-    call.tx.put(family.table, msgspec.structs.replace(row, tags=change(row.tags)))
+    call.tx.put(family.table, family.with_tags(call, row, change(family.tags(call, row))))
 
 
 def set_tags(call: Call, resource: str, tags: Iterable[tuple[str, str]]) -> None:
@@ -108,7 +108,7 @@ def describe_tags(call: Call, request: Request) -> Reply:
 def _all(call: Call) -> Iterator[_Tag]:
     for family in families.ALL:
         for row in family.all(call):
-            yield from _tags(family.table.key(row), family.noun, row.tags)
+            yield from _tags(family.table.key(row), family.noun, family.tags(call, row))
     for group in families.GROUP.all(call):
         for rule in call.tx.find(RULES_BY_GROUP, group.id):
             yield from _tags(rule.id, RULE_NOUN, rule.tags)
@@ -120,7 +120,7 @@ def _of(call: Call, resources: Iterable[str]) -> Iterator[_Tag]:
         family = _BY_PREFIX.get(prefix)
         row: Any = None if family is None else family.find(call, resource)
         if family is not None and row is not None:
-            yield from _tags(resource, family.noun, row.tags)
+            yield from _tags(resource, family.noun, family.tags(call, row))
         elif prefix == _RULE_PREFIX:
             rule: ec2.SecurityGroupRule | None = call.tx.get(GROUP_RULES, resource)
             if rule is not None and families.GROUP.find(call, rule.group) is not None:

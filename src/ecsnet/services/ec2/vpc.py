@@ -34,6 +34,7 @@ from ecsnet.services.ec2.security_groups import DEFAULT_NAME, default_group, rem
 from ecsnet.services.ec2.tagging import specified, tag_set
 from ecsnet.services.ec2.vpc_cidr import NOT_BUILT, association6_item, association_item, new_ipv6_block
 from ecsnet.services.ec2.vpc_parts import add_vpc, default_acl, main_association
+from ecsnet.services.ec2.vpc_peerings import live_of
 
 _STATE = "available"
 """A VPC needs nothing to be built: its router appears with its first interface."""
@@ -103,6 +104,7 @@ def _dependents(call: Call, vpc: ec2.Vpc) -> Iterator[str]:
     yield from tx.keys(EGRESS_ONLY_GATEWAYS_BY_VPC, vpc.id)
     yield from tx.keys(INTERFACES_BY_VPC, vpc.id)
     yield from tx.keys(VPC_ENDPOINTS_BY_VPC, vpc.id)
+    yield from (row.id for row in live_of(tx, vpc.id))
     main = main_association(tx, vpc.id).route_table
     yield from (key for key in tx.keys(ROUTE_TABLES_BY_VPC, vpc.id) if key != main)
     yield from (group.id for group in tx.find(GROUPS_BY_VPC, vpc.id) if group.name != DEFAULT_NAME)

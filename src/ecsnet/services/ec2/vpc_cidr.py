@@ -26,6 +26,7 @@ from ecsnet.services.ec2 import cidrs, errors, families
 from ecsnet.services.ec2.quotas import quota
 from ecsnet.services.ec2.security_groups import EVERYWHERE, EVERYWHERE_6, add_rule
 from ecsnet.services.ec2.vpc_parts import LOCAL, default_acl, default_entries
+from ecsnet.services.ec2.vpc_peerings import admit_block
 
 IPV6_LENGTH = 56
 """Amazon-provided blocks (VPC User Guide, "IPv6 CIDR blocks" of "VPC CIDR blocks")."""
@@ -92,6 +93,7 @@ def _associate_ipv4(call: Call, vpc: ec2.Vpc, block: IPv4Network) -> Reply:
             f"The CIDR '{block}' is restricted. Use a CIDR from the same private address range as the current VPC "
             "CIDR, or use a publicly-routable CIDR.",
         )
+    admit_block(call, vpc.id, block)
     association = ec2.CidrAssociation(id=call.ids.resource("vpc-cidr-assoc"), cidr=block)
     call.tx.put(VPCS, msgspec.structs.replace(vpc, cidrs=(*vpc.cidrs, association)))
     _add_local_routes(call, vpc, block)
@@ -101,6 +103,7 @@ def _associate_ipv4(call: Call, vpc: ec2.Vpc, block: IPv4Network) -> Reply:
 def _associate_ipv6(call: Call, vpc: ec2.Vpc) -> Reply:
     _check_count(call, vpc, len(vpc.ipv6_cidrs), "ipv6_cidrs_per_vpc")
     association = new_ipv6_block(call)
+    admit_block(call, vpc.id, association.cidr)
     changed = call.tx.put(VPCS, msgspec.structs.replace(vpc, ipv6_cidrs=(*vpc.ipv6_cidrs, association)))
     _add_local_routes(call, vpc, association.cidr)
     if not vpc.ipv6_cidrs:

@@ -1,6 +1,6 @@
 """The control process: everything is composed here by hand; read it from top to bottom.
 
-python -m ecsnet.daemon --home DIR --port 4566 [--speed N]
+python -m ecsnet.daemon --home DIR --port 4566 [--speed N] [--quota NAME=NUMBER]…
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ from ecsnet.control.flows.reading import Reading
 from ecsnet.control.flows.service import Flows
 from ecsnet.control.local import LocalPorts
 from ecsnet.control.observations import Observations
+from ecsnet.control.quotas import read as read_quotas
 from ecsnet.control.routes import Routes
 from ecsnet.control.supervisor import Supervisor
 from ecsnet.controllers.loop import Controllers
@@ -101,9 +102,9 @@ def listen(port: int) -> socket.socket:
     return listener
 
 
-async def serve(home: Home, listener: socket.socket, speed: float) -> None:
+async def serve(home: Home, listener: socket.socket, speed: float, quotas: Mapping[str, int]) -> None:
     """Run control until it is told to stop."""
-    settings = Settings(speed=speed)
+    settings = Settings(speed=speed, quotas=quotas)
     store = Store(home.store, SCHEMA)
     ids = RandomIds()
     clock = time.time
@@ -254,7 +255,12 @@ def main() -> None:
     parser.add_argument("--home", type=Path, required=True)
     parser.add_argument("--port", type=int, default=DEFAULT_PORT)
     parser.add_argument("--speed", type=float, default=1.0)
+    parser.add_argument("--quota", action="append", default=[])
     options = parser.parse_args()
+    try:
+        quotas = read_quotas(options.quota)
+    except ValueError as error:
+        sys.exit(str(error))
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s")
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     home = Home(path=options.home)
@@ -267,7 +273,7 @@ def main() -> None:
         )
     try:
         with single_instance(home, listener.getsockname()[1]):
-            asyncio.run(serve(home, listener, options.speed))
+            asyncio.run(serve(home, listener, options.speed, quotas))
     except AlreadyRunningError as error:
         sys.exit(str(error))
 

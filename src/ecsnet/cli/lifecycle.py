@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -22,7 +23,7 @@ from ecsnet.home import DEFAULT_PORT, Home, default_home
 START_TIMEOUT = 30.0
 
 
-def start(home: Home, *, port: int, speed: float) -> int:
+def start(home: Home, *, port: int, speed: float, quotas: Sequence[str] = ()) -> int:
     """Start control (and with it the world) unless it runs already; returns its port.
 
     Raises CliError when this machine cannot enforce, or control does not come up.
@@ -37,7 +38,7 @@ def start(home: Home, *, port: int, speed: float) -> int:
         world.start()
         home.ensure()
         world.start_agent()  # beside control, which takes as long to start; a second agent sees the first's lock
-        _start_control(home, port, speed)
+        _start_control(home, port, speed, quotas)
     except (WorldError, CliError) as error:
         if not alive:
             world.down()
@@ -49,10 +50,10 @@ def start(home: Home, *, port: int, speed: float) -> int:
     return require_port(home)
 
 
-def _start_control(home: Home, port: int, speed: float) -> None:
+def _start_control(home: Home, port: int, speed: float, quotas: Sequence[str]) -> None:
     """Start control, detached, and wait until its agent has everything in force. Raises CliError when it ends."""
     command = [sys.executable, "-m", "ecsnet.daemon", "--home", str(home.path), "--port", str(port)]
-    command += ["--speed", str(speed)]
+    command += ["--speed", str(speed), *(word for quota in quotas for word in ("--quota", quota))]
     with home.control_log.open("ab") as log:
         mark = log.tell()
         process = subprocess.Popen(
@@ -77,11 +78,14 @@ def up(
     speed: Annotated[
         float, typer.Option(min=0.01, help="Divide every control-plane timer (health intervals, delays) by this.")
     ] = 1.0,
+    quota: Annotated[
+        list[str] | None, typer.Option(metavar="NAME=NUMBER", help="Another quota than AWS's default; may be repeated.")
+    ] = None,
 ) -> None:
     """Start ecsnet: the AWS API on 127.0.0.1 and, behind it, a world of real networks."""
     home = default_home()
     already = running(home)
-    actual = start(home, port=port, speed=speed)
+    actual = start(home, port=port, speed=speed, quotas=quota or ())
     if already and actual != port:
         console().print(f"ecsnet already runs, on port {actual}.")
         return

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from ecsnet.compile import facts
 from ecsnet.compile.view import FragmentSpec, View
@@ -10,7 +10,7 @@ from ecsnet.logical.network import Acl, AclRule
 from ecsnet.model.ec2 import NetworkAclEntry
 from ecsnet.model.tables import ACLS
 
-_FAMILY = {"1": 4, "58": 6}
+_TYPES_OF: Mapping[int | None, int] = {1: 4, 58: 6}
 
 
 def acl(view: View, key: str) -> Iterator[Acl]:
@@ -18,7 +18,7 @@ def acl(view: View, key: str) -> Iterator[Acl]:
     row = view.get(ACLS, key)
     if row is None or not facts.has_router(view, row.vpc):
         return
-    entries = [entry for entry in sorted(row.entries, key=lambda entry: entry.number) if _possible(entry)]
+    entries = sorted(row.entries, key=lambda entry: entry.number)
     yield Acl(
         router=row.vpc,
         id=row.id,
@@ -27,18 +27,13 @@ def acl(view: View, key: str) -> Iterator[Acl]:
     )
 
 
-def _possible(entry: NetworkAclEntry) -> bool:
-    """ICMP from IPv6 addresses is no packet, nor is the reverse; such an entry decides about nothing."""
-    return _FAMILY.get(entry.protocol, entry.cidr.version) == entry.cidr.version
-
-
 def _rule(entry: NetworkAclEntry) -> AclRule:
-    """Ports count for TCP and UDP only, type and code for ICMP only (EC2 API, CreateNetworkAclEntry)."""
+    """Ports count for TCP and UDP only, type and code for ICMP in its own family (EC2 API, CreateNetworkAclEntry)."""
     protocol = None if entry.protocol == "-1" else int(entry.protocol)
     ports = icmp = None
     if protocol in (6, 17) and entry.from_port is not None and entry.to_port is not None:
         ports = None if (entry.from_port <= 0 and entry.to_port in (-1, 65535)) else (entry.from_port, entry.to_port)
-    elif protocol in (1, 58) and entry.icmp_type is not None and entry.icmp_type != -1:
+    elif _TYPES_OF.get(protocol) == entry.cidr.version and entry.icmp_type is not None and entry.icmp_type != -1:
         icmp = (entry.icmp_type, None if entry.icmp_code in (None, -1) else entry.icmp_code)
     return AclRule(
         number=entry.number, allow=entry.allow, protocol=protocol, network=entry.cidr, ports=ports, icmp=icmp

@@ -101,6 +101,11 @@ def vpc_pair(one: str, other: str) -> str:
     return f"{min(one, other)}/{max(one, other)}"
 
 
+def group_name_key(vpc: str, name: str) -> str:
+    """Names of security groups are case-insensitive (EC2 API, CreateSecurityGroup)."""
+    return f"{vpc}/{name.lower()}"
+
+
 def prefix_list_version_key(prefix_list: str, version: int) -> str:
     return f"{prefix_list}/{version}"
 
@@ -212,7 +217,7 @@ ELASTIC_IPS_BY_INTERFACE = Index(
 )
 GROUPS_BY_SCOPE = Index(name="group_by_scope", table=GROUPS, values=lambda r: (scope(r.account, r.region),))
 GROUPS_BY_VPC = Index(name="group_by_vpc", table=GROUPS, values=lambda r: (r.vpc,))
-GROUPS_BY_NAME = Index(name="group_by_name", table=GROUPS, values=lambda r: (f"{r.vpc}/{r.name}",))
+GROUPS_BY_NAME = Index(name="group_by_name", table=GROUPS, values=lambda r: (group_name_key(r.vpc, r.name),))
 RULES_BY_GROUP = Index(name="rule_by_group", table=GROUP_RULES, values=lambda r: (r.group,))
 RULES_BY_PREFIX_LIST = Index(
     name="rule_by_prefix_list", table=GROUP_RULES, values=lambda r: (r.prefix_list,) if r.prefix_list else ()

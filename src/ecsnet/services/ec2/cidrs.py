@@ -119,6 +119,12 @@ def may_join(primary: IPv4Network, existing: Iterable[IPv4Network], block: IPv4N
     return not any(block.overlaps(other) for other in forbidden)
 
 
+def protocol_number(text: str) -> int | None:
+    """An IP protocol in ASCII digits, 0 to 255; None for anything else (also for digits of other scripts)."""
+    number = int(text) if text.isascii() and text.isdecimal() and len(text) <= 3 else 256
+    return number if number <= 255 else None
+
+
 def canonical(text: str) -> IpNetwork | None:
     """A block exactly as written in a filter, or None when it is not one."""
     try:

@@ -29,7 +29,9 @@ from ecsnet.services.ec2.tagging import specified, tag_set
 _LAST_NUMBER = 32766
 _NUMBERS = {"all": "-1", "icmp": "1", "tcp": "6", "udp": "17", "icmpv6": "58"}
 _WITH_PORTS = ("6", "17")
-_WITH_TYPES = ("1", "58")
+_TYPES_OF = {"1": 4, "58": 6}
+"""ICMP has types and codes in its own address family; with a block of the other one an entry covers the bare protocol
+number (EC2 API, CreateNetworkAclEntry, Protocol)."""
 
 
 def create_network_acl(call: Call, request: Request) -> Reply:
@@ -132,28 +134,40 @@ def _entry(request: Request) -> ec2.NetworkAclEntry:
     action = request["RuleAction"]
     if action not in ("allow", "deny"):
         raise errors.invalid_value("ruleAction", action, "Use allow or deny.")
-    given = str(request["Protocol"]).lower()
-    protocol = _NUMBERS.get(given, given)
-    if protocol != "-1" and not (protocol.isdecimal() and int(protocol) <= 255):
-        raise errors.invalid_value("protocol", given, "Use a protocol number from 0 to 255, or -1 for all.")
-    ports = request.get("PortRange") or {}
-    icmp = request.get("IcmpTypeCode") or {}
     entry = ec2.NetworkAclEntry(
         number=number,
         egress=bool(request["Egress"]),
         allow=action == "allow",
-        protocol=protocol,
+        protocol=_protocol(str(request["Protocol"]).lower()),
         cidr=_block(request),
     )
-    if protocol in _WITH_PORTS:
-        first, last = _ports(ports)
+    if entry.protocol in _WITH_PORTS:
+        first, last = _ports(request.get("PortRange") or {})
         return msgspec.structs.replace(entry, from_port=first, to_port=last)
-    if protocol in _WITH_TYPES:
-        kind, code = icmp.get("Type"), icmp.get("Code")
-        if kind is None:
-            raise errors.missing_parameter("icmpTypeCode")
-        return msgspec.structs.replace(entry, icmp_type=int(kind), icmp_code=-1 if code is None else int(code))
+    if _TYPES_OF.get(entry.protocol) == entry.cidr.version:
+        kind, code = _icmp(request.get("IcmpTypeCode") or {})
+        return msgspec.structs.replace(entry, icmp_type=kind, icmp_code=code)
     return entry
+
+
+def _protocol(given: str) -> str:
+    """In its one stored form: the decimal number, or -1 for all."""
+    named = _NUMBERS.get(given, given)
+    number = cidrs.protocol_number(named)
+    if number is None and named != "-1":
+        raise errors.invalid_value("protocol", given, "Use a protocol number from 0 to 255, or -1 for all.")
+    return named if number is None else str(number)
+
+
+def _icmp(given: Mapping[str, Any]) -> tuple[int, int]:
+    """Type and code; -1 is every one, and every type has every code."""
+    kind, code = given.get("Type"), given.get("Code")
+    if kind is None:
+        raise errors.missing_parameter("icmpTypeCode")
+    code = -1 if code is None or kind == -1 else code
+    if not -1 <= kind <= 255 or not -1 <= code <= 255:
+        raise errors.invalid_value("icmpTypeCode", f"{kind}, {code}", "Types and codes go from 0 to 255; -1 is all.")
+    return int(kind), int(code)
 
 
 def _ports(ports: Mapping[str, Any]) -> tuple[int, int]:
@@ -166,6 +180,8 @@ def _ports(ports: Mapping[str, Any]) -> tuple[int, int]:
 
 
 def _block(request: Request) -> IpNetwork:
+    if request.get("CidrBlock") and request.get("Ipv6CidrBlock"):
+        raise errors.combination("Only one of cidrBlock and ipv6CidrBlock may be given.")
     if request.get("CidrBlock"):
         return cidrs.ipv4(request["CidrBlock"], "cidrBlock")
     if request.get("Ipv6CidrBlock"):

@@ -18,7 +18,7 @@ from ecsnet.services.ec2.prefix_lists import prefix_list
 from ecsnet.services.ec2.security_groups import group_by_name
 from ecsnet.services.ec2.vpc_peerings import shares_groups
 
-_BY_NUMBER = {"6": "tcp", "17": "udp", "1": "icmp", "58": "icmpv6"}
+_BY_NUMBER = {6: "tcp", 17: "udp", 1: "icmp", 58: "icmpv6"}
 _WITH_PORTS = ("tcp", "udp")
 _WITH_TYPES = ("icmp", "icmpv6")
 ALL_PROTOCOLS = "-1"
@@ -126,7 +126,8 @@ def _ports(block: Mapping[str, Any]) -> tuple[str, int, int]:
     given = str(block.get("IpProtocol") or "").lower()
     if not given:
         raise errors.missing_parameter("ipProtocol")
-    protocol = _BY_NUMBER.get(given, given)
+    number = cidrs.protocol_number(given)
+    protocol = given if number is None else _BY_NUMBER.get(number, str(number))
     first, last = block.get("FromPort"), block.get("ToPort")
     if protocol in _WITH_PORTS:
         return _port_range(protocol, first, last)
@@ -136,9 +137,9 @@ def _ports(block: Mapping[str, Any]) -> tuple[str, int, int]:
         if not -1 <= kind <= 255 or not -1 <= code <= 255:
             raise AwsError("InvalidParameterValue", f"Invalid value '{kind}, {code}' for ICMP type and code.")
         return protocol, kind, code
-    if protocol == ALL_PROTOCOLS or (protocol.isdecimal() and int(protocol) <= 255):
+    if protocol == ALL_PROTOCOLS or number is not None:
         # The ports of a protocol without ports mean nothing: all are covered.
-        return str(int(protocol)), -1, -1
+        return protocol, -1, -1
     raise AwsError(
         "InvalidParameterValue",
         f"Invalid value '{given}' for IP protocol. Unknown protocol.",

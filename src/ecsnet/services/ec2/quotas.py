@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from ecsnet.services.call import Call
 
 DEFAULTS = {
@@ -32,6 +34,31 @@ DEFAULTS = {
 
 `addresses_per_interface` is the largest that any instance type has; an ENI on its own has no tighter limit.
 """
+
+
+_CEILINGS = {
+    "groups_per_interface": 16,
+    "entries_per_acl": 40,
+    "routes_per_table": 1000,
+    "entries_per_prefix_list": 1000,
+}
+"""What AWS grants at most."""
+
+_RULES_PER_INTERFACE = 1000
+"""Groups of an interface times rules of a group."""
+
+
+def check(overrides: Mapping[str, int]) -> None:
+    """Whether AWS would grant these quotas. Raises ValueError saying which it would not."""
+    for name, ceiling in _CEILINGS.items():
+        if overrides.get(name, 0) > ceiling:
+            raise ValueError(f"{name} can be {ceiling} at most")
+    chosen = {**DEFAULTS, **overrides}
+    if chosen["rules_per_group"] * chosen["groups_per_interface"] > _RULES_PER_INTERFACE:
+        raise ValueError(
+            f"rules_per_group times groups_per_interface can be {_RULES_PER_INTERFACE} at most, not "
+            f"{chosen['rules_per_group']} times {chosen['groups_per_interface']}"
+        )
 
 
 def quota(call: Call, name: str) -> int:

@@ -37,7 +37,7 @@ def create_security_group(call: Call, request: Request) -> Reply:
     """
     name = str(request["GroupName"]).rstrip(" ")
     description = _checked("GroupDescription", str(request["Description"]))
-    if name == DEFAULT_NAME:
+    if name.lower() == DEFAULT_NAME:
         raise AwsError("InvalidGroup.Reserved", f"Cannot use reserved security group name: {DEFAULT_NAME}")
     if name.lower().startswith("sg-"):
         raise errors.invalid_value("groupName", name, "Group names may not be in the format sg-*.")

@@ -6,7 +6,7 @@ from ipaddress import IPv4Network, IPv6Network
 
 from ecsnet.model import ec2
 from ecsnet.model.base import Tags
-from ecsnet.model.tables import GROUP_RULES, GROUPS, GROUPS_BY_NAME, RULES_BY_GROUP
+from ecsnet.model.tables import GROUP_RULES, GROUPS, GROUPS_BY_NAME, RULES_BY_GROUP, group_name_key
 from ecsnet.services.call import AwsError, Call
 from ecsnet.services.ec2 import idempotency
 from ecsnet.store.snapshot import Reader
@@ -69,8 +69,8 @@ def add_rule(
 
 
 def group_by_name(reader: Reader, vpc: str, name: str) -> ec2.SecurityGroup | None:
-    """The VPC's group of that name; names are unique within a VPC."""
-    return next(reader.find(GROUPS_BY_NAME, f"{vpc}/{name}"), None)
+    """The VPC's group of that name; names are unique within a VPC whatever their case."""
+    return next(reader.find(GROUPS_BY_NAME, group_name_key(vpc, name)), None)
 
 
 def default_group(reader: Reader, vpc: str) -> ec2.SecurityGroup:

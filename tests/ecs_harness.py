@@ -9,15 +9,18 @@ from __future__ import annotations
 import contextlib
 import random
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from ecsnet.controllers.loop import Controllers
-from ecsnet.model.ec2 import ObservedInstance, ObservedInterface, holds_stack
+from ecsnet.model.capacity import ContainerInstance
+from ecsnet.model.ec2 import Attachment, Instance, ObservedInstance, ObservedInterface, holds_stack
 from ecsnet.model.ecs import ObservedContainer, Task, holds_interface, holds_processes, may_start
 from ecsnet.model.elbv2 import ObservedLoadBalancer, TargetHealth
 from ecsnet.model.tables import (
+    CLUSTERS,
+    CONTAINER_INSTANCES,
     INSTANCES,
     INTERFACES,
     LOAD_BALANCERS,
@@ -26,6 +29,7 @@ from ecsnet.model.tables import (
     OBSERVED_INTERFACES,
     OBSERVED_LOAD_BALANCERS,
     SCHEMA,
+    SUBNETS,
     TARGET_HEALTH,
     TARGETS,
     TASK_DEFINITIONS,
@@ -35,6 +39,7 @@ from ecsnet.model.tables import (
 from ecsnet.services import ec2, ecs, elbv2
 from ecsnet.services.call import AwsError, Cached, Call, Settings
 from ecsnet.services.ec2 import ops as ec2_ops
+from ecsnet.services.ecs import ops as ecs_ops
 from ecsnet.store.store import Store, Transaction
 
 START = 1_700_000_000.0
@@ -171,9 +176,9 @@ class Cloud:
         for one in task.containers:
             seen = tx.get(OBSERVED_CONTAINERS, container_key(task.arn, one.name))
             if holds_processes(task):
-                assert holds_interface(task)
+                assert holds_interface(task) == (task.network_mode == "awsvpc")
                 definition = tx.get(TASK_DEFINITIONS, task.task_definition)
-                published = tx.get(OBSERVED_INTERFACES, task.interface or "") is not None
+                published = not holds_interface(task) or tx.get(OBSERVED_INTERFACES, task.interface or "") is not None
                 if seen is None and published and definition is not None and may_start(task, definition, one.name):
                     if one.image in self.broken_images:
                         self._saw(tx, task, one.name, "failed", reason=f"CannotPullContainerError: {one.image}")
@@ -232,13 +237,83 @@ class Cloud:
         arn: str = self.ecs("RegisterTaskDefinition", **request)["taskDefinition"]["taskDefinitionArn"]
         return arn
 
-    def balancer(self, name: str = "web", *, delay: int = 300) -> str:
-        """An ip target group behind the listener of a load balancer; answers the target group's ARN.
+    def modal_definition(self, mode: str, family: str = "web", **container: Any) -> str:
+        """Register a definition of one container of 128 CPU units and 256 MiB in a network mode; answers its ARN."""
+        definition = {"name": "app", "image": "web:1", "cpu": 128, "memory": 256} | container
+        request = {"family": family, "networkMode": mode, "containerDefinitions": [definition]}
+        arn: str = self.ecs("RegisterTaskDefinition", **request)["taskDefinition"]["taskDefinitionArn"]
+        return arn
 
-        `delay` is the deregistration delay in seconds.
+    def container_instance(
+        self, subnet: int = 0, *, cpu: int = 2048, memory: int = 4096, type: str = "t3.medium", **more: Any
+    ) -> str:
+        """An EC2 instance of three interfaces in a subnet whose agent came up; answers the container instance's ARN."""
+        with self.store.transaction() as tx:
+            call = self.call(tx)
+            home = tx.get(SUBNETS, self.subnets[subnet])
+            assert home is not None
+            id = self.ids.resource("i")
+            tx.put(
+                INSTANCES,
+                Instance(
+                    id=id,
+                    account=self.account,
+                    region=self.region,
+                    az=home.az,
+                    vpc=home.vpc,
+                    subnet=home.id,
+                    image="ami-1",
+                    type=type,
+                    state="running",
+                    reservation="r-1",
+                    launched=self.now,
+                ),
+            )
+            attachment = Attachment(
+                id=self.ids.resource("eni-attach"), owner_kind="instance", owner=id, attached=self.now
+            )
+            ec2_ops.allocate_interface(
+                call,
+                subnet=home.id,
+                groups=(),
+                description="",
+                requester_managed=False,
+                requester_id=None,
+                attachment=attachment,
+            )
+            where = tx.get(CLUSTERS, f"arn:aws:ecs:{self.region}:{self.account}:cluster/default")
+            assert where is not None
+            machine = ecs_ops.Machine(
+                instance=id,
+                cpu=cpu,
+                memory=memory,
+                type=type,
+                image="ami-1",
+                az=home.az,
+                vpc=home.vpc,
+                subnet=home.id,
+                interfaces=3,
+                **more,
+            )
+            return ecs_ops.register_instance(call, where, machine, connected=True).arn
+
+    def instance_row(self, arn: str) -> ContainerInstance:
+        row = self.store.snapshot.get(CONTAINER_INSTANCES, arn)
+        assert row is not None
+        return row
+
+    def change(self, verb: Callable[[Call], Any]) -> None:
+        """Run a verb of `ops` in a transaction of its own."""
+        with self.store.transaction() as tx:
+            verb(self.call(tx))
+
+    def balancer(self, name: str = "web", *, delay: int = 300, type: str = "ip") -> str:
+        """A target group behind the listener of a load balancer; answers the target group's ARN.
+
+        `delay` is the deregistration delay in seconds, `type` the target type.
         """
         vpc = self.ec2("DescribeVpcs")["Vpcs"][0]["VpcId"]
-        group = self.elbv2("CreateTargetGroup", Name=name, Protocol="HTTP", Port=80, VpcId=vpc, TargetType="ip")
+        group = self.elbv2("CreateTargetGroup", Name=name, Protocol="HTTP", Port=80, VpcId=vpc, TargetType=type)
         arn: str = group["TargetGroups"][0]["TargetGroupArn"]
         self.elbv2(
             "ModifyTargetGroupAttributes",

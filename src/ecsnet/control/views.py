@@ -76,11 +76,11 @@ def task(snapshot: Snapshot, row: Task) -> Json:
 
 
 def _health(snapshot: Snapshot, service: Service | None, row: Task) -> str | None:
-    if service is None or row.private_ip is None or not service.load_balancers:
+    if service is None:
         return None
     states = []
-    for balancer in service.load_balancers:
-        seen = snapshot.get(TARGET_HEALTH, target_key(balancer.target_group, str(row.private_ip), balancer.port))
+    for one in row.registrations:
+        seen = snapshot.get(TARGET_HEALTH, target_key(one.target_group, one.id, one.port))
         if seen is not None:
             states.append(seen.state)
     return ",".join(states) or None

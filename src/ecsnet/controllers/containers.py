@@ -42,6 +42,7 @@ def _merged(container: Container, seen: ObservedContainer) -> Container:
         runtime_id=seen.runtime_id or None,
         exit_code=seen.exit_code,
         reason=seen.reason,
+        health=seen.health,
     )
 
 

@@ -10,7 +10,11 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import cast
 
 from ecsnet.model import ec2, ecs, elbv2
+from ecsnet.model.capacity import ContainerInstance
 from ecsnet.model.tables import (
+    CONTAINER_INSTANCES,
+    CONTAINER_INSTANCES_BY_INSTANCE,
+    DAEMON_SERVICES_BY_CLUSTER,
     INSTANCES,
     INTERFACES,
     INTERFACES_BY_ADDRESS,
@@ -32,7 +36,10 @@ from ecsnet.model.tables import (
     TARGETS_BY_GROUP,
     TASK_DEFINITIONS,
     TASKS,
+    TASKS_BY_CONTAINER_INSTANCE,
     TASKS_BY_INTERFACE,
+    UNPLACED_SERVICES_BY_CLUSTER,
+    WAITING_TASKS_BY_CLUSTER,
 )
 from ecsnet.store.snapshot import Snapshot
 from ecsnet.store.store import Change, Commit
@@ -148,13 +155,55 @@ def _target_health(change: Change, after: Snapshot) -> Iterator[Mark]:
 
 
 def _task_at(target_group: str, address: str, after: Snapshot) -> Iterator[Mark]:
-    """The task whose interface has an address in the VPC of a target group."""
+    """The task whose interface has an address in the VPC of a target group, or the tasks on an instance."""
     group = after.get(TARGET_GROUPS, target_group)
     if group is None:
+        return
+    if group.target_type == "instance":
+        for row in after.keys(CONTAINER_INSTANCES_BY_INSTANCE, address):
+            for task in after.keys(TASKS_BY_CONTAINER_INSTANCE, row):
+                yield TASK, task
         return
     for eni in after.find(INTERFACES_BY_ADDRESS, f"{group.vpc}/{address}"):
         if eni.attachment is not None and eni.attachment.owner_kind == "task":
             yield TASK, eni.attachment.owner
+
+
+def _container_instance(change: Change, after: Snapshot) -> Iterator[Mark]:
+    """More room wakes what waits for room; another set of instances, the daemons; draining, who runs there."""
+    old, new = cast("ContainerInstance | None", change.before), cast("ContainerInstance | None", change.after)
+    row = new if new is not None else old
+    assert row is not None
+    if new is not None and (old is None or _has_more_room(old, new)):
+        for task in after.keys(WAITING_TASKS_BY_CLUSTER, row.cluster):
+            yield TASK, task
+        for service in after.keys(UNPLACED_SERVICES_BY_CLUSTER, row.cluster):
+            yield SERVICE, service
+    if old is None or new is None or _as_a_place(old) != _as_a_place(new):
+        for service in after.keys(DAEMON_SERVICES_BY_CLUSTER, row.cluster):
+            yield SERVICE, service
+    if old is not None and new is not None and old.status != new.status:
+        for one in after.find(TASKS_BY_CONTAINER_INSTANCE, row.arn):
+            if one.service is not None:
+                yield SERVICE, one.service
+
+
+def _has_more_room(old: ContainerInstance, new: ContainerInstance) -> bool:
+    return _as_a_place(old) != _as_a_place(new) or any(
+        (
+            new.used.cpu < old.used.cpu,
+            new.used.memory < old.used.memory,
+            new.used.enis < old.used.enis,
+            len(new.used.ports) < len(old.used.ports),
+            len(new.used.ports_udp) < len(old.used.ports_udp),
+            len(new.used.dynamic) < len(old.used.dynamic),
+        )
+    )
+
+
+def _as_a_place(one: ContainerInstance) -> tuple[object, ...]:
+    """What makes an instance eligible, whatever runs on it."""
+    return one.status, one.agent_connected, one.attributes, one.custom_attributes, one.capacity_provider
 
 
 def _target_group(change: Change, after: Snapshot) -> Iterator[Mark]:
@@ -199,6 +248,7 @@ _RULES: Mapping[str, Callable[[Change, Snapshot], Iterator[Mark]]] = {
     SERVICES.name: _service,
     TASK_DEFINITIONS.name: _definition,
     OBSERVED_CONTAINERS.name: _container,
+    CONTAINER_INSTANCES.name: _container_instance,
     INTERFACES.name: _interface,
     OBSERVED_INTERFACES.name: _observed_interface,
     NAT_GATEWAYS.name: _nat,

@@ -25,6 +25,10 @@ class Member:
     """Fails its health checks and is to be replaced; such a member is not healthy."""
     az: str | None
     created: float
+    place: str | None = None
+    """The container instance; None on Fargate."""
+    protected: bool = False
+    """Neither scale-in nor a deployment may stop it (UpdateTaskProtection)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,11 +60,12 @@ def decide(desired: int, minimum_percent: int, maximum_percent: int, members: Se
     slots = max(0, ceiling(desired, maximum_percent) - len(members))
     start = min(missing, slots)
 
-    stop = [one.task for one in _surplus(sound, len(sound) - desired)]
+    stop = [one.task for one in _surplus([one for one in sound if not one.protected], len(sound) - desired)]
     stop += [one.task for one in members if one.failing and _may_go(one, sound, desired, missing, slots)]
     gone = set(stop)
     room = sum(1 for one in members if one.healthy and one.task not in gone) - floor(desired, minimum_percent)
-    for one in sorted((one for one in members if not one.primary and not one.failing), key=_first_to_go):
+    older = (one for one in members if not one.primary and not one.failing and not one.protected)
+    for one in sorted(older, key=_first_to_go):
         if not one.healthy:
             stop.append(one.task)
         elif room > 0:
@@ -92,9 +97,49 @@ def _surplus(sound: Sequence[Member], count: int) -> list[Member]:
     left = list(sound)
     chosen: list[Member] = []
     zones = Counter(one.az for one in left)
-    for _ in range(max(0, count)):
+    for _ in range(min(max(0, count), len(left))):
         one = min(left, key=lambda one: (one.running, one.healthy, -zones[one.az], -one.created, one.task))
         left.remove(one)
         zones[one.az] -= 1
         chosen.append(one)
     return chosen
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DaemonDecision:
+    start: tuple[str, ...]
+    """Container instances that get a task."""
+    stop: tuple[str, ...]
+
+
+def decide_daemon(places: Sequence[str], minimum_percent: int, members: Sequence[Member]) -> DaemonDecision:
+    """What to do next for a service that wants one task on each of `places` (Developer Guide, "Daemon").
+
+    A task of an older deployment is stopped first and its successor started on the same instance, because the maximum
+    percent of a daemon service is 100; how many at once, the minimum healthy percent says.
+    """
+    wanted = frozenset(places)
+    stop: list[str] = []
+    held: dict[str, Member] = {}
+    older: list[Member] = []
+    for one in sorted(members, key=lambda one: (not one.healthy, not one.running, one.created, one.task)):
+        if one.place not in wanted or one.failing or (one.primary and one.place in held):
+            stop.append(one.task)
+        elif one.primary:
+            held[one.place] = one
+        else:
+            older.append(one)
+    doubled = [one for one in older if one.place in held]
+    stop += [one.task for one in doubled]
+    older = [one for one in older if one.place not in held]
+    gone = set(stop)
+    room = sum(1 for one in members if one.healthy and one.task not in gone) - floor(len(wanted), minimum_percent)
+    for one in sorted(older, key=_first_to_go):
+        if not one.healthy:
+            stop.append(one.task)
+        elif room > 0:
+            stop.append(one.task)
+            room -= 1
+    gone = set(stop)
+    occupied = {one.place for one in members if one.task not in gone}
+    return DaemonDecision(start=tuple(place for place in places if place not in occupied), stop=tuple(stop))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from ecsnet.model.elbv2 import TargetHealth
-from ecsnet.model.tables import TARGET_HEALTH, TARGETS, target_key
+from ecsnet.model.tables import INTERFACES_BY_ADDRESS, TARGET_GROUPS, TARGET_HEALTH, TARGETS, target_key
 from ecsnet.services.call import Call
 from ecsnet.services.elbv2 import ops as elbv2_ops
 
@@ -27,7 +27,8 @@ def record(
     whose group no load balancer uses is dropped: its state does not depend on probes ("Target health status", Elastic
     Load Balancing user guide). `changed` stays when only the reason differs.
     """
-    key = target_key(group, address, port)
+    id = _target_id(call, group, address)
+    key = target_key(group, id, port)
     target = call.tx.get(TARGETS, key)
     if target is None or target.draining_since is not None or not elbv2_ops.has_load_balancer(call.tx, group):
         return
@@ -38,7 +39,7 @@ def record(
         TARGET_HEALTH,
         TargetHealth(
             target_group=group,
-            id=address,
+            id=id,
             port=port,
             state=state,
             reason=None if healthy else reason or _REASON,
@@ -46,3 +47,13 @@ def record(
             changed=before.changed if same and before is not None else call.now,
         ),
     )
+
+
+def _target_id(call: Call, group: str, address: str) -> str:
+    """What a probed address is registered as: itself, or the instance whose address it is."""
+    row = call.tx.get(TARGET_GROUPS, group)
+    if row is not None and row.target_type == "instance":
+        for eni in call.tx.find(INTERFACES_BY_ADDRESS, f"{row.vpc}/{address}"):
+            if eni.attachment is not None and eni.attachment.owner_kind == "instance":
+                return eni.attachment.owner
+    return address

@@ -25,6 +25,9 @@ from ecsnet.services.call import Call
 from ecsnet.services.ec2 import ops as ec2_ops
 from ecsnet.services.ecs import ops as ecs_ops
 
+CAPACITY_TIMEOUT = 1800.0
+"""Seconds that a task waits for an instance of its capacity provider. AWS gives up after 10 to 30 minutes."""
+
 INTERFACE_TIMEOUT = 180.0
 """Seconds that an interface may take (the container agent waits as long for the attachment)."""
 
@@ -51,7 +54,7 @@ def step(call: Call, arn: str) -> float | None:
 def _due(call: Call, task: Task) -> float | None:
     match task.last_status:
         case TaskStatus.PROVISIONING:
-            return task.created + INTERFACE_TIMEOUT / call.settings.speed
+            return task.created + _patience(task) / call.settings.speed
         case TaskStatus.STOPPED:
             expiry = (task.stopped or call.now) + STOPPED_KEPT / call.settings.speed
             if call.now < expiry:
@@ -71,8 +74,11 @@ def _to(task: Task, status: TaskStatus, **fields: Any) -> Task:
 
 
 def _provisioning(call: Call, task: Task) -> Task | None:
+    if task.wanted is not None:
+        return _find_place(call, task)
     if task.interface is None:
-        ecs_ops.count_failed_start(call, task)
+        if task.stop_code == "TaskFailedToStart":
+            ecs_ops.count_failed_start(call, task)
         return _to(task, TaskStatus.DEPROVISIONING)
     if task.desired_status == "STOPPED":
         return _to(task, TaskStatus.STOPPING)
@@ -81,6 +87,24 @@ def _provisioning(call: Call, task: Task) -> Task | None:
     if call.now >= task.created + INTERFACE_TIMEOUT / call.settings.speed:
         return containers.fail(call, task, code="TaskFailedToStart", reason=_TIMED_OUT)
     return None
+
+
+def _patience(task: Task) -> float:
+    return INTERFACE_TIMEOUT if task.wanted is None else CAPACITY_TIMEOUT
+
+
+def _find_place(call: Call, task: Task) -> Task | None:
+    """A task that waits for an instance of its capacity provider is placed as soon as one has room."""
+    definition = call.tx.get(TASK_DEFINITIONS, task.task_definition)
+    if definition is None:
+        return None
+    found = ecs_ops.place_waiting(call, task, definition)
+    if isinstance(found, Task):
+        return found
+    if call.now < task.created + CAPACITY_TIMEOUT / call.settings.speed:
+        return None
+    reason = found[0].reason if found else "EMPTY CAPACITY PROVIDER"
+    return ecs_ops.request_stop(call, task, code="TaskFailedToStart", reason=f"TaskFailedToStart: {reason}")
 
 
 def _pending(call: Call, task: Task) -> Task | None:
@@ -128,17 +152,23 @@ def _deactivating(call: Call, task: Task) -> Task | None:
 def _stopping(call: Call, task: Task) -> Task | None:
     if not containers.all_stopped(call.tx, task):
         return None
-    return _to(task, TaskStatus.DEPROVISIONING, execution_stopped=call.now, attachment_status="DETACHING")
+    detaching = "DETACHING" if task.attachment else None
+    return _to(task, TaskStatus.DEPROVISIONING, execution_stopped=call.now, attachment_status=detaching)
 
 
 def _deprovisioning(call: Call, task: Task) -> Task | None:
-    """The row of the interface goes with this commit; STOPPED follows once its observation is gone as well."""
+    """The row of the interface goes with this commit; STOPPED follows once its observation is gone as well.
+
+    What the task held on its container instance is free from then on.
+    """
     if task.interface is not None:
         ec2_ops.release_interface(call, task.interface)
         if call.tx.get(OBSERVED_INTERFACES, task.interface) is not None:
             return None
         assert call.tx.get(INTERFACES, task.interface) is None
-    return _to(task, TaskStatus.STOPPED, attachment_status="DELETED", stopped=call.now)
+    ecs_ops.release_resources(call, task)
+    deleted = "DELETED" if task.attachment else None
+    return _to(task, TaskStatus.STOPPED, attachment_status=deleted, stopped=call.now)
 
 
 def _stopped(call: Call, task: Task) -> Task | None:

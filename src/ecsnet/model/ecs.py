@@ -9,6 +9,7 @@ from ipaddress import IPv4Address, IPv6Address
 from typing import Literal
 
 from ecsnet.model.base import Record, Tags
+from ecsnet.model.capacity import NetworkBinding, PlacementConstraint, PlacementStrategy, Reservation
 
 
 class StrategyItem(Record, frozen=True, kw_only=True, gc=False):
@@ -40,6 +41,9 @@ class PortMapping(Record, frozen=True, kw_only=True, gc=False):
     protocol: Literal["tcp", "udp"] = "tcp"
     name: str | None = None
     app_protocol: str | None = None
+    length: int = 1
+    """More than 1 for a containerPortRange, which begins at `container_port`."""
+    ranged: bool = False
 
 
 class ContainerDefinition(Record, frozen=True, kw_only=True, gc=False):
@@ -57,6 +61,8 @@ class ContainerDefinition(Record, frozen=True, kw_only=True, gc=False):
     log_driver: str | None = None
     log_options: tuple[tuple[str, str], ...] = ()
     stop_timeout: int | None = None
+    links: tuple[tuple[str, str], ...] = ()
+    """((container, alias), …); the container starts after those that it links to."""
     depends_on: tuple[tuple[str, str], ...] = ()
     """((container, START | COMPLETE | SUCCESS | HEALTHY), …)."""
 
@@ -122,6 +128,8 @@ class Deployment(Record, frozen=True, kw_only=True, gc=False):
     platform_version: str | None
     capacity_strategy: tuple[StrategyItem, ...] = ()
     load_balancers: tuple[ServiceLoadBalancer, ...] = ()
+    constraints: tuple[PlacementConstraint, ...] = ()
+    strategies: tuple[PlacementStrategy, ...] = ()
     rollout: Literal["IN_PROGRESS", "COMPLETED", "FAILED"] = "IN_PROGRESS"
     rollout_reason: str = ""
     failed_tasks: int = 0
@@ -158,6 +166,8 @@ class Service(Record, frozen=True, kw_only=True, gc=False):
     failed_starts: int = 0
     """Tasks in a row that stopped without having run; starts are throttled by it."""
     last_failed_start: float | None = None
+    unplaced: bool = False
+    """Whether a task could not be placed when the scheduler last tried; it tries again when an instance changes."""
     events: tuple[ServiceEvent, ...] = ()
     """The newest first, at most 100."""
     body: str
@@ -184,9 +194,9 @@ class TaskStatus(enum.Enum):
 
 TASK_TRANSITIONS: Mapping[TaskStatus, Mapping[TaskStatus, str]] = {
     TaskStatus.PROVISIONING: {
-        TaskStatus.PENDING: "the network interface was observed",
+        TaskStatus.PENDING: "the network interface was observed, or an instance was found for a task without one",
         TaskStatus.STOPPING: "stop asked for",
-        TaskStatus.DEPROVISIONING: "the interface could not be made",
+        TaskStatus.DEPROVISIONING: "the interface could not be made, or no instance was found",
     },
     TaskStatus.PENDING: {
         TaskStatus.ACTIVATING: "a container was observed starting",
@@ -215,10 +225,13 @@ TASK_TRANSITIONS: Mapping[TaskStatus, Mapping[TaskStatus, str]] = {
 
 
 class Registration(Record, frozen=True, kw_only=True, gc=False):
-    """A target that the task was registered as: its own address and `port`, in `target_group`."""
+    """A target that the task was registered as, in `target_group`: its own address, or its instance."""
 
     target_group: str
+    id: str
+    """The task's address, or the id of its EC2 instance."""
     port: int
+    """The container port, or the host port that leads to it."""
 
 
 class Container(Record, frozen=True, kw_only=True, gc=False):
@@ -235,6 +248,15 @@ class Container(Record, frozen=True, kw_only=True, gc=False):
     health: str | None = None
 
 
+class Placement(Record, frozen=True, kw_only=True, gc=False):
+    """What decides where a waiting task may be placed."""
+
+    awsvpc: AwsvpcConfiguration | None = None
+    constraints: tuple[PlacementConstraint, ...] = ()
+    strategies: tuple[PlacementStrategy, ...] = ()
+    interface_tags: Tags = ()
+
+
 class Task(Record, frozen=True, kw_only=True, gc=False):
     arn: str
     account: str
@@ -247,7 +269,21 @@ class Task(Record, frozen=True, kw_only=True, gc=False):
     """"service:<name>" or "family:<family>" or what RunTask gave."""
     service: str | None = None
     deployment: str | None = None
-    launch_type: str = "FARGATE"
+    launch_type: Literal["FARGATE", "EC2", "EXTERNAL"] = "FARGATE"
+    network_mode: Literal["bridge", "host", "awsvpc", "none"] = "awsvpc"
+    container_instance: str | None = None
+    """ARN of the container instance it was placed on; None on Fargate, and while it waits for one."""
+    instance: str | None = None
+    """Id of the EC2 (or managed) instance behind `container_instance`: whose network stack it uses in bridge and host
+    mode."""
+    reserved: Reservation = Reservation()
+    """What it takes of its container instance until it is STOPPED."""
+    bindings: tuple[NetworkBinding, ...] = ()
+    """Host ports in bridge and host mode; DescribeTasks shows those of a container once it was seen running."""
+    wanted: Placement | None = None
+    """How to place it, while it waits for an instance of its capacity provider."""
+    protected_until: float | None = None
+    """Until when scale-in and deployments leave it alone (UpdateTaskProtection)."""
     capacity_provider: str | None = None
     platform_version: str | None = None
     last_status: TaskStatus
@@ -296,6 +332,8 @@ class ObservedContainer(Record, frozen=True, kw_only=True, gc=False):
     runtime_id: str
     exit_code: int | None = None
     reason: str | None = None
+    health: Literal["HEALTHY", "UNHEALTHY", "UNKNOWN"] | None = None
+    """The last result of its health check; None where none is run."""
     at: float
 
 
@@ -319,7 +357,7 @@ def holds_interface(task: Task) -> bool:
 
 
 def holds_processes(task: Task) -> bool:
-    """Whether the plan contains the task's workloads: PROVISIONING to DEACTIVATING.
+    """Whether the plan contains the task's workloads: PROVISIONING to DEACTIVATING, once it has its place.
 
     Workloads are planned together with the port (they wait for its publication by themselves), so that start-up costs
     one round trip. They stay while targets drain (DEACTIVATING) and leave the plan when the task is STOPPING; the
@@ -328,11 +366,26 @@ def holds_processes(task: Task) -> bool:
     """
     match task.last_status:
         case TaskStatus.PROVISIONING | TaskStatus.PENDING:
-            return task.interface is not None and task.desired_status == "RUNNING"
+            return task.desired_status == "RUNNING" and has_place(task)
         case TaskStatus.ACTIVATING | TaskStatus.RUNNING | TaskStatus.DEACTIVATING:
             return True
         case TaskStatus.STOPPING | TaskStatus.DEPROVISIONING | TaskStatus.STOPPED:
             return False
+
+
+def has_place(task: Task) -> bool:
+    """Whether it is decided where the task's processes run: in its own interface's network stack, or on its instance.
+
+    In bridge, host and none mode the stack is (a part of) the one of `task.instance`.
+    """
+    if task.network_mode == "awsvpc":
+        return task.interface is not None
+    return task.container_instance is not None
+
+
+def holds_resources(task: Task) -> bool:
+    """Whether the task counts on its container instance: from its placement until it is STOPPED."""
+    return task.container_instance is not None and task.last_status is not TaskStatus.STOPPED
 
 
 def may_start(task: Task, definition: TaskDefinition, container: str) -> bool:
@@ -344,7 +397,8 @@ def may_start(task: Task, definition: TaskDefinition, container: str) -> bool:
     states = {one.name: one for one in task.containers}
     if states[container].last_status != "PENDING":
         return True
-    wanted = next(one.depends_on for one in definition.containers if one.name == container)
+    own = next(one for one in definition.containers if one.name == container)
+    wanted = (*own.depends_on, *((name, "START") for name, _ in own.links))
     return all(_condition_holds(states[name], condition) for name, condition in wanted)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ipaddress import IPv4Address, IPv6Address
 
-from ecsnet.model import cloudformation, ec2, ecs, elbv2, sts
+from ecsnet.model import capacity, cloudformation, ec2, ecs, elbv2, sts
 from ecsnet.model.base import scope
 from ecsnet.store.schema import Index, Schema, Table
 
@@ -73,6 +73,8 @@ ACCOUNT_SETTINGS = Table(
 )
 SERVICES = Table(name="service", record=ecs.Service, key=lambda r: r.arn)
 TASKS = Table(name="task", record=ecs.Task, key=lambda r: r.arn)
+CONTAINER_INSTANCES = Table(name="container_instance", record=capacity.ContainerInstance, key=lambda r: r.arn)
+CAPACITY_PROVIDERS = Table(name="capacity_provider", record=capacity.CapacityProvider, key=lambda r: r.arn)
 OBSERVED_CONTAINERS = Table(
     name="observed_container", record=ecs.ObservedContainer, key=lambda r: container_key(r.task, r.container)
 )
@@ -112,6 +114,11 @@ def prefix_list_version_key(prefix_list: str, version: int) -> str:
 
 def target_key(target_group: str, target: str, port: int) -> str:
     return f"{target_group}|{target}|{port}"
+
+
+def place_key(container_instance: str, group: str) -> str:
+    """Of a task group (user text) on one container instance."""
+    return f"{container_instance}|{group}"
 
 
 def container_key(task: str, container: str) -> str:
@@ -343,6 +350,39 @@ TASK_DEFINITIONS_BY_FAMILY = Index(
     values=lambda r: (f"{scope(r.account, r.region)}/{r.family}",),
 )
 SERVICES_BY_CLUSTER = Index(name="service_by_cluster", table=SERVICES, values=lambda r: (r.cluster,))
+UNPLACED_SERVICES_BY_CLUSTER = Index(
+    name="unplaced_service_by_cluster", table=SERVICES, values=lambda r: (r.cluster,) if r.unplaced else ()
+)
+DAEMON_SERVICES_BY_CLUSTER = Index(
+    name="daemon_service_by_cluster",
+    table=SERVICES,
+    values=lambda r: (r.cluster,) if r.scheduling == "DAEMON" and r.status != "INACTIVE" else (),
+)
+SERVICES_BY_PROVIDER = Index(
+    name="service_by_provider",
+    table=SERVICES,
+    values=lambda r: (
+        {item.provider for one in r.deployments for item in one.capacity_strategy} if r.status == "ACTIVE" else ()
+    ),
+)
+CONTAINER_INSTANCES_BY_CLUSTER = Index(
+    name="container_instance_by_cluster",
+    table=CONTAINER_INSTANCES,
+    values=lambda r: (r.cluster,) if r.status != "INACTIVE" else (),
+)
+CONTAINER_INSTANCES_BY_INSTANCE = Index(
+    name="container_instance_by_instance",
+    table=CONTAINER_INSTANCES,
+    values=lambda r: (r.instance,) if r.status != "INACTIVE" else (),
+)
+CONTAINER_INSTANCES_BY_PROVIDER = Index(
+    name="container_instance_by_provider",
+    table=CONTAINER_INSTANCES,
+    values=lambda r: (r.capacity_provider,) if r.capacity_provider and r.status != "INACTIVE" else (),
+)
+CAPACITY_PROVIDERS_BY_SCOPE = Index(
+    name="capacity_provider_by_scope", table=CAPACITY_PROVIDERS, values=lambda r: (scope(r.account, r.region),)
+)
 SERVICES_BY_TARGET_GROUP = Index(
     name="service_by_target_group",
     table=SERVICES,
@@ -362,6 +402,26 @@ UNSTOPPED_TASKS_BY_SERVICE = Index(
 )
 TASKS_BY_INTERFACE = Index(
     name="task_by_interface", table=TASKS, values=lambda r: (r.interface,) if r.interface else ()
+)
+TASKS_BY_CONTAINER_INSTANCE = Index(
+    name="task_by_container_instance",
+    table=TASKS,
+    values=lambda r: (r.container_instance,) if r.container_instance and ecs.holds_resources(r) else (),
+)
+WANTED_TASKS_BY_PLACE = Index(
+    name="wanted_task_by_place",
+    table=TASKS,
+    values=lambda r: (
+        (place_key(r.container_instance, r.group),)
+        if r.container_instance and r.desired_status == "RUNNING" and ecs.holds_resources(r)
+        else ()
+    ),
+)
+"""Tasks that are to run, by container instance and task group: what placement constraints and strategies count."""
+WAITING_TASKS_BY_CLUSTER = Index(
+    name="waiting_task_by_cluster",
+    table=TASKS,
+    values=lambda r: (r.cluster,) if r.wanted is not None else (),
 )
 TASKS_BY_STATUS = Index(name="task_by_status", table=TASKS, values=lambda r: (r.last_status.value,))
 TASKS_BY_CLIENT_TOKEN = Index(

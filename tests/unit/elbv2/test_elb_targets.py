@@ -109,10 +109,10 @@ def test_bad_targets(cloud: Elb, target: dict[str, object], error: str) -> None:
     assert cloud.fails("RegisterTargets", TargetGroupArn=cloud.group(), Targets=[target]).startswith(error)
 
 
-def test_instances_are_refused_honestly(cloud: Elb) -> None:
+def test_an_instance_that_does_not_exist_is_no_target(cloud: Elb) -> None:
     group = cloud.group(TargetType="instance")
     answer = cloud.fails("RegisterTargets", TargetGroupArn=group, Targets=[{"Id": "i-0123"}])
-    assert answer.startswith("InvalidTarget: The target 'i-0123' is not valid")
+    assert answer.startswith("InvalidTarget: The following targets are not in a running state")
 
 
 def test_the_life_of_a_target(cloud: Elb) -> None:

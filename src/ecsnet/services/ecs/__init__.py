@@ -1,8 +1,8 @@
-"""Amazon ECS: clusters, task definitions, tasks and services on Fargate with awsvpc networking.
+"""Amazon ECS: clusters, container instances, task definitions, tasks and services.
 
 Operations only write what is wished (records with `desired_status`, desired counts); the controllers move states, and
-only on what was observed. Operations that ecsnet does not have (ECS Exec, task sets, capacity providers of one's own)
-are not listed; the gateway refuses them by name. Must not import `controllers`.
+only on what was observed. Operations that ecsnet does not have are not listed; the gateway refuses them by name. Must
+not import `controllers`.
 """
 
 from __future__ import annotations
@@ -10,9 +10,11 @@ from __future__ import annotations
 from ecsnet.services.call import Operation
 from ecsnet.services.ecs import (
     account_setting,
+    attribute,
     capacity_provider,
     cluster,
     container_instance,
+    run_task,
     service,
     service_read,
     tags,
@@ -22,9 +24,11 @@ from ecsnet.services.ecs import (
 
 OPERATIONS: tuple[Operation, ...] = (
     *account_setting.OPERATIONS,
+    *attribute.OPERATIONS,
     *capacity_provider.OPERATIONS,
     *cluster.OPERATIONS,
     *container_instance.OPERATIONS,
+    *run_task.OPERATIONS,
     *service.OPERATIONS,
     *service_read.OPERATIONS,
     *tags.OPERATIONS,

@@ -26,7 +26,9 @@ KNOWN: Mapping[str, tuple[tuple[str, ...], str]] = {
     "guardDutyActivate": (("on", "off"), "off"),
     "defaultLogDriverMode": (("blocking", "non-blocking"), "non-blocking"),
 }
-"""Setting → (values, default). They are kept and answered; dualStackIPv6 alone changes what ecsnet does."""
+"""Setting → (values, default). They are kept and answered; `dualStackIPv6` decides about the addresses of tasks and
+`awsvpcTrunking` about the awsvpc tasks that an instance which registers from then on can hold. The others change
+nothing."""
 
 
 def in_force(call: Call, name: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -9,9 +10,15 @@ import msgspec
 
 from ecsnet.model.base import scope
 from ecsnet.model.ecs import Cluster, TaskStatus
-from ecsnet.model.tables import CLUSTERS, CLUSTERS_BY_SCOPE, SERVICES_BY_CLUSTER, TASKS_BY_CLUSTER
+from ecsnet.model.tables import (
+    CLUSTERS,
+    CLUSTERS_BY_SCOPE,
+    CONTAINER_INSTANCES_BY_CLUSTER,
+    SERVICES_BY_CLUSTER,
+    TASKS_BY_CLUSTER,
+)
 from ecsnet.services.call import AwsError, Call, Operation, Reply, Request, not_implemented, read, write
-from ecsnet.services.ecs import capacity_provider, errors, names, paging, tags
+from ecsnet.services.ecs import capacity_provider, errors, launch_type, names, paging, tags
 from ecsnet.store.snapshot import Reader
 
 _SETTINGS = {"containerInsights": ("enabled", "disabled", "enhanced")}
@@ -37,7 +44,7 @@ def create_cluster(call: Call, request: Request) -> Reply:
     name = names.checked("clusterName", request.get("clusterName") or "default")
     if request.get("serviceConnectDefaults"):
         raise not_implemented("CreateCluster", "serviceConnectDefaults")
-    providers = capacity_provider.check_names(request.get("capacityProviders") or ())
+    providers = capacity_provider.check_names(call, request.get("capacityProviders") or ())
     cluster = Cluster(
         arn=names.arn(call, f"cluster/{name}"),
         account=call.account,
@@ -80,6 +87,11 @@ def delete_cluster(call: Call, request: Request) -> Reply:
     cluster = find(call, request["cluster"])
     if any(service.status != "INACTIVE" for service in call.tx.find(SERVICES_BY_CLUSTER, cluster.arn)):
         raise AwsError("ClusterContainsServicesException", "The Cluster cannot be deleted while Services are active.")
+    if call.tx.keys(CONTAINER_INSTANCES_BY_CLUSTER, cluster.arn):
+        raise AwsError(
+            "ClusterContainsContainerInstancesException",
+            "The Cluster cannot be deleted while Container Instances are active or draining.",
+        )
     if any(task.last_status is not TaskStatus.STOPPED for task in call.tx.find(TASKS_BY_CLUSTER, cluster.arn)):
         raise AwsError("ClusterContainsTasksException", "The Cluster cannot be deleted while Tasks are active.")
     gone = call.tx.put(CLUSTERS, msgspec.structs.replace(cluster, status="INACTIVE"))
@@ -104,7 +116,7 @@ def update_cluster_settings(call: Call, request: Request) -> Reply:
 
 def put_cluster_capacity_providers(call: Call, request: Request) -> Reply:
     cluster = find(call, request["cluster"])
-    providers = capacity_provider.check_names(request["capacityProviders"])
+    providers = capacity_provider.check_names(call, request["capacityProviders"])
     in_use = {
         item.provider
         for service in call.tx.find(SERVICES_BY_CLUSTER, cluster.arn)
@@ -151,7 +163,7 @@ def render(reader: Reader, cluster: Cluster, include: Iterable[str]) -> Mapping[
         "clusterArn": cluster.arn,
         "clusterName": cluster.name,
         "status": cluster.status,
-        "registeredContainerInstancesCount": 0,
+        "registeredContainerInstancesCount": len(reader.keys(CONTAINER_INSTANCES_BY_CLUSTER, cluster.arn)),
         "runningTasksCount": sum(1 for status in statuses if status is TaskStatus.RUNNING),
         "pendingTasksCount": sum(1 for status in statuses if status in waiting),
         "activeServicesCount": len(services),
@@ -164,24 +176,36 @@ def render(reader: Reader, cluster: Cluster, include: Iterable[str]) -> Mapping[
     if "SETTINGS" in wanted:
         body["settings"] = [{"name": name, "value": value} for name, value in cluster.settings]
     if "STATISTICS" in wanted:
-        running, pending = str(body["runningTasksCount"]), str(body["pendingTasksCount"])
-        body["statistics"] = [
-            {"name": "runningEC2TasksCount", "value": "0"},
-            {"name": "runningFargateTasksCount", "value": running},
-            {"name": "pendingEC2TasksCount", "value": "0"},
-            {"name": "pendingFargateTasksCount", "value": pending},
-            {"name": "activeEC2ServiceCount", "value": "0"},
-            {"name": "activeFargateServiceCount", "value": str(len(services))},
-            {"name": "drainingEC2ServiceCount", "value": "0"},
-            {"name": "drainingFargateServiceCount", "value": str(_draining(reader, cluster))},
-        ]
+        body["statistics"] = _statistics(reader, cluster)
     if "CONFIGURATIONS" in wanted and cluster.configuration != "{}":
         body["configuration"] = msgspec.json.decode(cluster.configuration)
     return body
 
 
-def _draining(reader: Reader, cluster: Cluster) -> int:
-    return sum(1 for service in reader.find(SERVICES_BY_CLUSTER, cluster.arn) if service.status == "DRAINING")
+_KINDS = (("EC2", "EC2"), ("Fargate", "FARGATE"), ("External", "EXTERNAL"))
+
+
+def _statistics(reader: Reader, cluster: Cluster) -> list[Mapping[str, str]]:
+    """Counts by launch type (API Cluster, `statistics`)."""
+    counts: Counter[str] = Counter()
+    for task in reader.find(TASKS_BY_CLUSTER, cluster.arn):
+        if task.last_status is TaskStatus.RUNNING:
+            counts[f"running/{task.launch_type}"] += 1
+        elif task.last_status in (TaskStatus.PROVISIONING, TaskStatus.PENDING, TaskStatus.ACTIVATING):
+            counts[f"pending/{task.launch_type}"] += 1
+    for service in reader.find(SERVICES_BY_CLUSTER, cluster.arn):
+        primary = service.deployments[0]
+        counts[f"{service.status}/{launch_type.kind(primary.launch_type, primary.capacity_strategy)}"] += 1
+    return [
+        {"name": name.format(shown), "value": str(counts[f"{what}/{kind}"])}
+        for name, what in (
+            ("running{}TasksCount", "running"),
+            ("pending{}TasksCount", "pending"),
+            ("active{}ServiceCount", "ACTIVE"),
+            ("draining{}ServiceCount", "DRAINING"),
+        )
+        for shown, kind in _KINDS
+    ]
 
 
 OPERATIONS: tuple[Operation, ...] = (

@@ -36,8 +36,10 @@ def normalise(given: Sequence[Given], mode: str, *, task_memory: bool) -> list[d
     if not any(one["essential"] for one in result):
         raise errors.client("Invalid setting for task. At least one container must be essential.")
     _check_dependencies(result)
-    if mode == "awsvpc":
-        _check_shared_ports(result)
+    if mode in ("awsvpc", "host"):
+        _check_shared_ports(result, mode)
+    if mode == "bridge":
+        _check_static_ports(result)
     return result
 
 
@@ -73,6 +75,9 @@ def _check_mode(given: Given, mode: str) -> None:
         raise errors.client("extraHosts is not supported on container when networkMode=awsvpc.")
     if given.get("portMappings") and mode == "none":
         raise errors.client("Port mappings are not supported when networkMode=none.")
+    controls = (str(one.get("namespace", "")) for one in given.get("systemControls") or ())
+    if mode == "host" and any(name.startswith("net.") for name in controls):
+        raise errors.client("Network systemControls are not supported when networkMode=host.")
 
 
 def _check_logs(name: str, logs: Given | None) -> None:
@@ -144,8 +149,25 @@ def _range(container: str, body: dict[str, Any], mode: str) -> tuple[int, int]:
     return low, high
 
 
-def _check_shared_ports(definitions: Iterable[Given]) -> None:
-    """Containers of one awsvpc task share one network namespace, so each port belongs to one of them only."""
+def _check_static_ports(definitions: Iterable[Given]) -> None:
+    """A task cannot take one port of its instance twice: no instance could ever run it."""
+    owners: dict[tuple[str, int], str] = {}
+    for one in definitions:
+        for mapping in one["portMappings"]:
+            port = mapping.get("hostPort") or 0
+            if not port:
+                continue
+            if (mapping["protocol"], port) in owners:
+                raise errors.client(
+                    f"Host port {port}/{mapping['protocol']} is mapped more than once, by containers "
+                    f"'{owners[(mapping['protocol'], port)]}' and '{one['name']}'."
+                )
+            owners[(mapping["protocol"], port)] = one["name"]
+
+
+def _check_shared_ports(definitions: Iterable[Given], mode: str) -> None:
+    """Containers of one task share one network namespace in these modes, so each port belongs to one of them only."""
+    shared = "interface" if mode == "awsvpc" else "stack"
     owners: dict[tuple[str, int], str] = {}
     for one in definitions:
         for mapping in one["portMappings"]:
@@ -155,7 +177,7 @@ def _check_shared_ports(definitions: Iterable[Given]) -> None:
             if owner != one["name"]:
                 raise errors.client(
                     f"Port {mapping['containerPort']}/{mapping['protocol']} is mapped by containers '{owner}' and "
-                    f"'{one['name']}', which share one network interface when networkMode=awsvpc."
+                    f"'{one['name']}', which share one network {shared} when networkMode={mode}."
                 )
 
 
@@ -184,6 +206,11 @@ def _check_dependencies(definitions: Sequence[Given]) -> None:
                     f"Container '{one['name']}' waits until '{target}' is healthy, but '{target}' has no healthCheck."
                 )
             wanted[one["name"]].append(target)
+        for link in one.get("links") or ():
+            target, _ = _link(link)
+            if target not in by_name or target == one["name"]:
+                raise errors.client(f"Container '{one['name']}' links to '{target}', which is not another container.")
+            wanted[one["name"]].append(target)
     _check_acyclic(wanted)
 
 
@@ -197,24 +224,36 @@ def _check_acyclic(wanted: Mapping[str, Sequence[str]]) -> None:
             del open_names[name]
 
 
-def stored(body: Given) -> ContainerDefinition:
-    """The typed part of one normalised definition."""
+def _stored_port(mapping: Given, mode: str) -> PortMapping:
+    """A range in awsvpc mode is the same range on both sides; in bridge mode its host ports are found later."""
+    ranged = "containerPortRange" in mapping
+    low, high = (int(part) for part in mapping["containerPortRange"].split("-")) if ranged else (0, 0)
+    port = low if ranged else mapping["containerPort"]
+    return PortMapping(
+        container_port=port,
+        host_port=(port if mode == "awsvpc" else 0) if ranged else mapping["hostPort"],
+        protocol=mapping["protocol"],
+        name=mapping.get("name"),
+        app_protocol=mapping.get("appProtocol"),
+        length=high - low + 1 if ranged else 1,
+        ranged=ranged,
+    )
+
+
+def _link(text: str) -> tuple[str, str]:
+    """(container, alias) of "name:alias" or "name"."""
+    name, _, alias = text.partition(":")
+    return name, alias or name
+
+
+def stored(body: Given, mode: str) -> ContainerDefinition:
+    """The typed part of one normalised definition in a task of a network mode."""
     logs = body.get("logConfiguration") or {}
     return ContainerDefinition(
         name=body["name"],
         image=body["image"],
         essential=body["essential"],
-        ports=tuple(
-            PortMapping(
-                container_port=mapping["containerPort"],
-                host_port=mapping["hostPort"],
-                protocol=mapping["protocol"],
-                name=mapping.get("name"),
-                app_protocol=mapping.get("appProtocol"),
-            )
-            for mapping in body["portMappings"]
-            if "containerPort" in mapping
-        ),
+        ports=tuple(_stored_port(mapping, mode) for mapping in body["portMappings"]),
         command=tuple(body.get("command") or ()),
         entry_point=tuple(body.get("entryPoint") or ()),
         environment=tuple((one.get("name", ""), one.get("value", "")) for one in body["environment"]),
@@ -223,5 +262,6 @@ def stored(body: Given) -> ContainerDefinition:
         log_driver=logs.get("logDriver"),
         log_options=tuple((logs.get("options") or {}).items()),
         stop_timeout=body.get("stopTimeout"),
+        links=tuple(_link(link) for link in body.get("links") or ()),
         depends_on=tuple((one["containerName"], one["condition"]) for one in body.get("dependsOn") or ()),
     )

@@ -43,3 +43,7 @@ def no_container_instances() -> AwsError:
 
 def unsupported(message: str) -> AwsError:
     return AwsError("UnsupportedFeatureException", message)
+
+
+def instance_not_found() -> AwsError:
+    return invalid("The referenced container instance was not found.")

@@ -9,6 +9,8 @@ import msgspec
 from ecsnet.model.ecs import Service, ServiceEvent
 from ecsnet.model.tables import SERVICES
 from ecsnet.services.call import Call
+from ecsnet.services.ecs import placement
+from ecsnet.services.ecs.placement import Refusal
 
 _KEPT = 100
 
@@ -39,6 +41,32 @@ def add(call: Call, service: Service, text: str, *, deployment: str | None = Non
     message = f"{who} {text}"
     event = ServiceEvent(id=call.ids.uuid(), at=call.now, message=message)
     return call.tx.put(SERVICES, msgspec.structs.replace(service, events=(event, *service.events)[:_KEPT]))
+
+
+def unplaceable(refused: Sequence[Refusal]) -> str:
+    """Why no instance took a task; the closest one is named. Without any instance, `NO_INSTANCES`."""
+    if not refused:
+        return NO_INSTANCES
+    closest = refused[0]
+    return (
+        "was unable to place a task because no container instance met all of its requirements. The closest matching "
+        f"(container-instance {closest.instance.id}) {_lacks(closest.reason)} For more information, see the "
+        "Troubleshooting section of the Amazon ECS Developer Guide."
+    )
+
+
+def _lacks(reason: str) -> str:
+    match reason:
+        case placement.CPU:
+            return "has insufficient CPU units available."
+        case placement.MEMORY:
+            return "has insufficient memory available."
+        case placement.PORTS:
+            return "is already using a port required by your task."
+        case placement.ATTRIBUTE:
+            return "is missing an attribute required by your task."
+        case _:
+            return f'encountered error "{reason}".'
 
 
 def started(tasks: Sequence[str]) -> str:

@@ -1,27 +1,34 @@
-"""Making one task: its record, its containers and its network interface, in the caller's transaction."""
+"""Making one task: its record, its containers, and its place, in the caller's transaction."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Literal
 
 import msgspec
 
-from ecsnet.model import ec2
 from ecsnet.model.base import Tags
-from ecsnet.model.ecs import AwsvpcConfiguration, Cluster, Container, StrategyItem, Task, TaskDefinition, TaskStatus
-from ecsnet.model.tables import SUBNETS, TASKS, VPCS
-from ecsnet.services.call import AwsError, Call
-from ecsnet.services.ec2 import ops as ec2_ops
-from ecsnet.services.ecs import account_setting, capacity_provider, names
+from ecsnet.model.capacity import ContainerInstance, PlacementConstraint, PlacementStrategy
+from ecsnet.model.ecs import (
+    AwsvpcConfiguration,
+    Cluster,
+    Container,
+    Placement,
+    StrategyItem,
+    Task,
+    TaskDefinition,
+    TaskStatus,
+)
+from ecsnet.model.tables import SUBNETS, TASKS
+from ecsnet.services.call import Call
+from ecsnet.services.ecs import capacity_provider, interfaces, names, placing
+from ecsnet.services.ecs.placement import Need, Refusal
 from ecsnet.store.snapshot import Reader
 
 PLATFORM_VERSION = "1.4.0"
 """What LATEST means for Linux (Developer Guide, "Fargate platform versions")."""
-
-_REQUESTER = "578734482556"
-"""The service account that owns task interfaces. AWS shows one of its own accounts; any 12 digits serve."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,9 +37,13 @@ class Launch:
 
     cluster: Cluster
     definition: TaskDefinition
-    network: AwsvpcConfiguration
+    network: AwsvpcConfiguration | None
     group: str
-    platform_version: str = PLATFORM_VERSION
+    launch_type: Literal["FARGATE", "EC2", "EXTERNAL"] = "FARGATE"
+    platform_version: str | None = PLATFORM_VERSION
+    constraints: tuple[PlacementConstraint, ...] = ()
+    """The definition's own included."""
+    strategies: tuple[PlacementStrategy, ...] = ()
     service: str | None = None
     deployment: str | None = None
     started_by: str | None = None
@@ -44,16 +55,65 @@ class Launch:
 
 
 def launch(call: Call, what: Launch, *, subnet: str, provider: str | None) -> Task:
-    """Put a PROVISIONING task with an interface in `subnet`.
+    """Put a PROVISIONING Fargate task with an interface in `subnet` (or told to stop when EC2 refuses that)."""
+    assert what.network is not None
+    task = interfaces.attach(call, _record(call, what, provider), what.network, subnet, tags=what.interface_tags)
+    return call.tx.put(TASKS, task)
 
-    When EC2 refuses the interface (the subnet is full, a quota is reached) the task exists all the same and is on its
-    way to STOPPED with the reason, as in AWS.
+
+def launch_on(call: Call, what: Launch, instance: ContainerInstance, *, provider: str | None = None) -> Task:
+    """Put a task on a container instance that was found to have room for it."""
+    task = _record(call, what, provider)
+    task = placing.settle(call, task, what.definition, instance, what.network, what.interface_tags)
+    return call.tx.put(TASKS, task)
+
+
+def place(call: Call, what: Launch, *, provider: str | None = None) -> Task | tuple[Refusal, ...]:
+    """Find an instance for one task and put it there; else why there is none.
+
+    A task of a capacity provider with managed scaling is put all the same: PROVISIONING, until an instance has room
+    for it (Developer Guide, "Amazon ECS capacity providers").
     """
+    among = placing.candidates(call.tx, what.cluster.arn, launch_type=what.launch_type, provider=provider)
+    found = placing.find(call, need_of(call, what), among, what.constraints, what.strategies)
+    if isinstance(found, ContainerInstance):
+        return launch_on(call, what, found, provider=provider)
+    if provider is not None and capacity_provider.scales(call, provider):
+        return _wait(call, what, provider)
+    return found
+
+
+def need_of(call: Call, what: Launch) -> Need:
+    return placing.need(call.tx, what.definition, what.network, group=what.group, overrides=what.overrides)
+
+
+def _wait(call: Call, what: Launch, provider: str) -> Task:
+    wanted = Placement(
+        awsvpc=what.network,
+        constraints=what.constraints,
+        strategies=what.strategies,
+        interface_tags=what.interface_tags,
+    )
+    return call.tx.put(TASKS, msgspec.structs.replace(_record(call, what, provider), wanted=wanted))
+
+
+def place_waiting(call: Call, task: Task, definition: TaskDefinition) -> Task | tuple[Refusal, ...]:
+    """A task that waits for an instance, on one if there is room now; else why there is none."""
+    wanted = task.wanted
+    assert wanted is not None
+    need = placing.need(call.tx, definition, wanted.awsvpc, group=task.group, overrides=task.overrides)
+    among = placing.candidates(call.tx, task.cluster, launch_type=task.launch_type, provider=task.capacity_provider)
+    found = placing.find(call, need, among, wanted.constraints, wanted.strategies)
+    if isinstance(found, ContainerInstance):
+        return placing.settle(call, task, definition, found, wanted.awsvpc, wanted.interface_tags)
+    return found
+
+
+def _record(call: Call, what: Launch, provider: str | None) -> Task:
     id = call.ids.hex(32)
     cluster = what.cluster.name
-    arn = names.arn(call, f"task/{cluster}/{id}")
-    task = Task(
-        arn=arn,
+    return Task(
+        arn=names.arn(call, f"task/{cluster}/{id}"),
         account=call.account,
         region=call.region,
         id=id,
@@ -62,6 +122,8 @@ def launch(call: Call, what: Launch, *, subnet: str, provider: str | None) -> Ta
         group=what.group,
         service=what.service,
         deployment=what.deployment,
+        launch_type=what.launch_type,
+        network_mode=what.definition.network_mode,
         capacity_provider=provider,
         platform_version=what.platform_version,
         last_status=TaskStatus.PROVISIONING,
@@ -72,84 +134,12 @@ def launch(call: Call, what: Launch, *, subnet: str, provider: str | None) -> Ta
             )
             for one in what.definition.containers
         ),
-        attachment=call.ids.uuid(),
-        attachment_status="PRECREATED",
-        subnet=subnet,
         overrides=what.overrides,
         started_by=what.started_by,
         client_token=what.client_token,
         execute_command=what.execute_command,
         created=call.now,
         tags=what.tags,
-    )
-    home = call.tx.get(SUBNETS, subnet)
-    task = msgspec.structs.replace(task, az=home.az if home is not None else None)
-    return call.tx.put(TASKS, _with_interface(call, task, what, subnet))
-
-
-def _with_interface(call: Call, task: Task, what: Launch, subnet: str) -> Task:
-    try:
-        eni = ec2_ops.allocate_interface(
-            call,
-            subnet=subnet,
-            groups=what.network.groups,
-            description=names.arn(call, f"attachment/{task.attachment}"),
-            requester_managed=True,
-            requester_id=_REQUESTER,
-            attachment=ec2.Attachment(
-                id=call.ids.resource("eni-attach"),
-                owner_kind="task",
-                owner=task.arn,
-                device_index=1,
-                attached=call.now,
-                delete_on_termination=False,
-            ),
-            public_ip=what.network.assign_public_ip,
-            ipv6=_dual_stack(call, subnet),
-            tags=what.interface_tags,
-        )
-    except AwsError as error:
-        return msgspec.structs.replace(
-            task,
-            attachment_status="FAILED",
-            desired_status="STOPPED",
-            stopping=call.now,
-            stop_code="TaskFailedToStart",
-            stopped_reason=_refused(what.network, subnet, error),
-        )
-    return msgspec.structs.replace(
-        task,
-        attachment_status="ATTACHING",
-        interface=eni.id,
-        mac=eni.mac,
-        private_ip=eni.private_ip,
-        ipv6_ip=eni.ipv6_ips[0] if eni.ipv6_ips else None,
-        private_dns_name=_private_dns_name(call, eni),
-    )
-
-
-def _dual_stack(call: Call, subnet: str) -> bool:
-    """Whether the task gets an IPv6 address (Developer Guide, "Using a VPC in dual-stack mode": the subnet has an IPv6
-    block and the account setting dualStackIPv6 is on)."""
-    home = call.tx.get(SUBNETS, subnet)
-    return (
-        home is not None and home.ipv6_cidr is not None and account_setting.in_force(call, "dualStackIPv6") == "enabled"
-    )
-
-
-def _private_dns_name(call: Call, eni: ec2.NetworkInterface) -> str | None:
-    """Given only where the VPC hands out host names (VPC User Guide, "DNS attributes for your VPC")."""
-    vpc = call.tx.get(VPCS, eni.vpc)
-    if vpc is None or eni.private_ip is None or not (vpc.dns_support and vpc.dns_hostnames):
-        return None
-    return ec2_ops.private_dns_name(call.region, eni.private_ip)
-
-
-def _refused(network: AwsvpcConfiguration, subnet: str, error: AwsError) -> str:
-    with_public = "enabled" if network.assign_public_ip else "disabled"
-    return (
-        "Unexpected EC2 error while attempting to Create Network Interface with public IP assignment "
-        f"{with_public} in subnet '{subnet}': {error.code}"
     )
 
 

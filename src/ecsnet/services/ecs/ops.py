@@ -8,20 +8,64 @@ from ecsnet.services.ecs.bookkeeping import (
     count_successful_start,
     with_failed_task,
 )
-from ecsnet.services.ecs.launch import Launch, launch, next_provider, spread
+from ecsnet.services.ecs.container_instances import (
+    Machine,
+    deregister,
+    find_by_instance,
+    instance_stopped,
+    instance_terminated,
+    register_instance,
+    set_agent_connected,
+    set_status,
+)
+from ecsnet.services.ecs.launch import (
+    Launch,
+    launch,
+    launch_on,
+    need_of,
+    next_provider,
+    place,
+    place_waiting,
+    spread,
+)
+from ecsnet.services.ecs.launch_type import kind
 from ecsnet.services.ecs.overrides import no_overrides
-from ecsnet.services.ecs.task import managed_tags, request_stop
+from ecsnet.services.ecs.placement import SERVICE_DEFAULT, Refusal, refusal
+from ecsnet.services.ecs.placing import candidate, candidates, host_port
+from ecsnet.services.ecs.placing import release as release_resources
+from ecsnet.services.ecs.stopping import request_stop
+from ecsnet.services.ecs.task import managed_tags
 
 __all__ = [
+    "SERVICE_DEFAULT",
     "Launch",
+    "Machine",
+    "Refusal",
+    "candidate",
+    "candidates",
     "count_brief_run",
     "count_failed_start",
     "count_successful_start",
+    "deregister",
+    "find_by_instance",
+    "host_port",
+    "instance_stopped",
+    "instance_terminated",
+    "kind",
     "launch",
+    "launch_on",
     "managed_tags",
+    "need_of",
     "next_provider",
     "no_overrides",
+    "place",
+    "place_waiting",
+    "refusal",
+    "register_instance",
+    "release_resources",
     "request_stop",
+    "set_agent_connected",
+    "set_status",
     "spread",
     "with_failed_task",
 ]

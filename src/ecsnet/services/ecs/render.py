@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from ecsnet.model.capacity import NetworkBinding
 from ecsnet.model.ecs import Container, Task, TaskDefinition
 from ecsnet.model.tables import TASK_DEFINITIONS
 from ecsnet.services.call import Cached
@@ -57,7 +58,6 @@ def task(row: Task, definition: TaskDefinition | None, *, with_tags: bool) -> Ma
         "inferenceAccelerators": [],
         "lastStatus": row.last_status.value,
         "overrides": override,
-        "platformFamily": "Linux",
         "tags": tags.wire(row.tags) if with_tags else [],
         "taskArn": row.arn,
         "taskDefinitionArn": row.task_definition,
@@ -69,6 +69,8 @@ def task(row: Task, definition: TaskDefinition | None, *, with_tags: bool) -> Ma
         body["connectivity"] = "CONNECTED"
     optional = {
         "availabilityZone": row.az,
+        "containerInstanceArn": row.container_instance,
+        "platformFamily": "Linux" if row.launch_type == "FARGATE" else None,
         "launchType": row.launch_type,
         "cpu": override.get("cpu") or given.get("cpu"),
         "memory": override.get("memory") or given.get("memory"),
@@ -76,7 +78,9 @@ def task(row: Task, definition: TaskDefinition | None, *, with_tags: bool) -> Ma
         "startedBy": row.started_by,
         "stopCode": row.stop_code,
         "stoppedReason": row.stopped_reason,
-        "ephemeralStorage": given.get("ephemeralStorage") or {"sizeInGiB": 20},
+        "ephemeralStorage": (given.get("ephemeralStorage") or {"sizeInGiB": 20})
+        if row.launch_type == "FARGATE"
+        else None,
     }
     body |= {name: value for name, value in optional.items() if value is not None}
     body |= {name: value for name, field in _TIMES if (value := getattr(row, field)) is not None}
@@ -108,7 +112,7 @@ def _container(
         "name": container.name,
         "image": container.image,
         "lastStatus": container.last_status,
-        "networkBindings": [],
+        "networkBindings": _bindings(row, container),
         "networkInterfaces": [],
         "healthStatus": container.health or "UNKNOWN",
         "cpu": str(override.get("cpu", given.get("cpu", 0))),
@@ -124,6 +128,23 @@ def _container(
         "memoryReservation": _text(override.get("memoryReservation", given.get("memoryReservation"))),
     }
     return body | {name: value for name, value in optional.items() if value is not None}
+
+
+def _bindings(row: Task, container: Container) -> list[Mapping[str, Any]]:
+    """Known only once the container runs (API type NetworkBinding)."""
+    if container.last_status != "RUNNING":
+        return []
+    return [_binding(one) for one in row.bindings if one.container == container.name]
+
+
+def _binding(one: NetworkBinding) -> Mapping[str, Any]:
+    ports: Mapping[str, Any] = {"containerPort": one.container_port, "hostPort": one.host_port}
+    if one.ranged:
+        ports = {
+            "containerPortRange": f"{one.container_port}-{one.container_port + one.length - 1}",
+            "hostPortRange": f"{one.host_port}-{one.host_port + one.length - 1}",
+        }
+    return {"bindIP": "0.0.0.0", **ports, "protocol": one.protocol}
 
 
 def _text(value: object) -> str | None:

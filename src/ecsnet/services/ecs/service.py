@@ -19,6 +19,7 @@ from ecsnet.services.ecs import (
     launch_type,
     names,
     network,
+    placement_request,
     service_render,
     service_settings,
     tags,
@@ -42,14 +43,15 @@ def create_service(call: Call, request: Request) -> Reply:
     present = call.tx.get(SERVICES, arn)
     if present is not None and present.status != "INACTIVE":
         return _again(call, present, request)
-    service_settings.refuse_what_is_not_built("CreateService", request)
     if not request.get("taskDefinition"):
         raise errors.invalid("TaskDefinition can not be blank.")
     definition = task_definition.usable(call, request["taskDefinition"])
-    deployment = _deployment(call, where, definition, request, request.get("loadBalancers") or ())
+    service_settings.check_registries(definition, request)
+    service_settings.refuse_what_is_not_built("CreateService", request)
     scheduling: Literal["REPLICA", "DAEMON"] = request.get("schedulingStrategy") or "REPLICA"
-    if scheduling == "DAEMON" and deployment.launch_type != "EC2":
-        raise errors.invalid("The daemon scheduling strategy is not supported with the FARGATE launch type.")
+    if scheduling == "DAEMON":
+        request = service_settings.daemon(request)
+    deployment = _deployment(call, where, definition, request, request.get("loadBalancers") or ())
     desired = 0 if scheduling == "DAEMON" else service_settings.desired_count(request.get("desiredCount", 1))
     service = Service(
         arn=arn,
@@ -89,10 +91,12 @@ def _again(call: Call, present: Service, request: Request) -> Reply:
 
 def _deployment(call: Call, where: Cluster, definition: TaskDefinition, request: Request, balancers: Any) -> Deployment:
     """A PRIMARY deployment as the request asks for it (desired count still to be set)."""
-    compute = launch_type.chosen(where, definition, request)
+    compute = launch_type.chosen(call, where, definition, request)
     chosen = network.configuration(call, definition, request.get("networkConfiguration"), fargate=compute.fargate)
     if compute.fargate and (request.get("placementConstraints") or request.get("placementStrategy")):
         raise errors.invalid("Placement strategies and constraints are not supported with FARGATE launch type.")
+    if compute.kind == "EXTERNAL" and balancers:
+        raise errors.invalid("Load balancers are not supported with the EXTERNAL launch type.")
     if request.get("role") and chosen is not None:
         raise errors.invalid("You cannot specify an IAM role for services that require a service linked role.")
     id = f"ecs-svc/{10**18 + int(call.ids.hex(16), 16) % (9 * 10**18)}"
@@ -106,6 +110,8 @@ def _deployment(call: Call, where: Cluster, definition: TaskDefinition, request:
         platform_version=launch_type.platform_version(compute, request),
         capacity_strategy=compute.strategy,
         load_balancers=service_settings.load_balancers(call, definition, balancers),
+        constraints=() if compute.fargate else placement_request.constraints(definition, request),
+        strategies=() if compute.fargate else placement_request.strategies(request),
         rollout_reason=f"ECS deployment {id} in progress.",
         created=call.now,
         updated=call.now,
@@ -131,10 +137,13 @@ def update_service(call: Call, request: Request) -> Reply:
     if service.status != "ACTIVE":
         raise errors.service_not_active()
     service_settings.refuse_what_is_not_built("UpdateService", request)
+    if service.scheduling == "DAEMON":
+        request = service_settings.daemon(request)
     service = service_settings.with_deployment_configuration(
         "UpdateService", service, request.get("deploymentConfiguration")
     )
     service = msgspec.structs.replace(service, body=_body(msgspec.json.decode(service.body), request))
+    service = _replaced(call, service, request)
     if request.get("desiredCount") is not None:
         service = _scaled(call, service, service_settings.desired_count(request["desiredCount"]))
     if request.get("forceNewDeployment") or any(request.get(member) is not None for member in _REDEPLOYS):
@@ -164,6 +173,7 @@ def _redeployed(call: Call, where: Cluster, service: Service, request: Request) 
         "launchType": None if request.get("capacityProviderStrategy") else primary.launch_type,
         "capacityProviderStrategy": request.get("capacityProviderStrategy")
         or service_render.strategy(primary.capacity_strategy),
+        **_placement(service),
     }
     balancers = request.get("loadBalancers")
     if balancers is None:
@@ -181,6 +191,32 @@ def _redeployed(call: Call, where: Cluster, service: Service, request: Request) 
         failed_starts=0,
         last_failed_start=None,
     )
+
+
+def _placement(service: Service) -> Request:
+    """The placement that the service asks for, as a request."""
+    body = msgspec.json.decode(service.body)
+    return {member: body.get(member) or () for member in ("placementConstraints", "placementStrategy")}
+
+
+def _replaced(call: Call, service: Service, request: Request) -> Service:
+    """The service with another placement for the tasks that start from now on; none is moved for it."""
+    primary, *others = service.deployments
+    if request.get("placementConstraints") is None and request.get("placementStrategy") is None:
+        return service
+    if launch_type.kind(primary.launch_type, primary.capacity_strategy) == "FARGATE":
+        if not request.get("placementConstraints") and not request.get("placementStrategy"):
+            return service
+        raise errors.invalid("Placement strategies and constraints are not supported with FARGATE launch type.")
+    definition = task_definition.lookup(call, primary.task_definition)
+    assert definition is not None
+    primary = msgspec.structs.replace(
+        primary,
+        constraints=placement_request.constraints(definition, _placement(service)),
+        strategies=placement_request.strategies(_placement(service)),
+        updated=call.now,
+    )
+    return msgspec.structs.replace(service, deployments=(primary, *others))
 
 
 def _wish(deployment: Deployment) -> tuple[object, ...]:

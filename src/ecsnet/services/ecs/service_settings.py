@@ -45,6 +45,33 @@ def refuse_what_is_not_built(operation: str, request: Request) -> None:
         raise not_implemented(operation, f"deployment controller {controller}")
 
 
+def check_registries(definition: TaskDefinition, request: Request) -> None:
+    """Without an address of its own a task can only be found by port, so its record is SRV (API ServiceRegistry).
+
+    Raises InvalidParameterException.
+    """
+    for one in request.get("serviceRegistries") or ():
+        by_port = one.get("containerName") and one.get("containerPort")
+        if definition.network_mode in ("bridge", "host") and not by_port:
+            raise errors.invalid(
+                "When specifying 'host' or 'bridge' for networkMode, values for 'containerName' and 'containerPort' "
+                "must be specified from the task definition."
+            )
+
+
+def daemon(request: Request) -> Request:
+    """The request of a DAEMON service: on container instances, one task on each, so without a strategy or a count.
+
+    Raises InvalidParameterException.
+    """
+    if request.get("launchType") == "FARGATE" or request.get("capacityProviderStrategy"):
+        raise errors.invalid("The daemon scheduling strategy is not supported with the FARGATE launch type.")
+    if request.get("placementStrategy"):
+        raise errors.invalid("The daemon scheduling strategy does not support placement strategies.")
+    given = {member: value for member, value in request.items() if member != "desiredCount"}
+    return given | {"launchType": request.get("launchType") or "EC2"}
+
+
 def load_balancers(
     call: Call, definition: TaskDefinition, given: Iterable[Mapping[str, Any]]
 ) -> tuple[ServiceLoadBalancer, ...]:
@@ -66,7 +93,7 @@ def _load_balancer(call: Call, definition: TaskDefinition, given: Mapping[str, A
     container = next((one for one in definition.containers if one.name == name), None)
     if container is None:
         raise errors.invalid(f"The container {name} does not exist in the task definition.")
-    if all(mapping.container_port != port for mapping in container.ports) or port is None:
+    if port is None or not any(one.container_port <= port < one.container_port + one.length for one in container.ports):
         raise errors.invalid(f"The container {name} did not have a container port {port} defined.")
     row = call.tx.get(TARGET_GROUPS, group)
     if row is None or (row.account, row.region) != (call.account, call.region):

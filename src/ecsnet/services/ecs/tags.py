@@ -8,14 +8,22 @@ from typing import Any, TypeVar
 import msgspec
 
 from ecsnet.model.base import Record, Tags
+from ecsnet.model.capacity import CapacityProvider, ContainerInstance
 from ecsnet.model.ecs import Cluster, Service, Task, TaskDefinition
-from ecsnet.model.tables import CLUSTERS, SERVICES, TASK_DEFINITIONS, TASKS
+from ecsnet.model.tables import (
+    CAPACITY_PROVIDERS,
+    CLUSTERS,
+    CONTAINER_INSTANCES,
+    SERVICES,
+    TASK_DEFINITIONS,
+    TASKS,
+)
 from ecsnet.services.call import Call, Operation, Reply, Request, read, write
 from ecsnet.services.ecs import errors
 from ecsnet.store.schema import Table
 
 R = TypeVar("R", bound=Record)
-Tagged = Cluster | Service | Task | TaskDefinition
+Tagged = CapacityProvider | Cluster | ContainerInstance | Service | Task | TaskDefinition
 
 _PER_RESOURCE = 50
 
@@ -48,7 +56,9 @@ def merged(old: Tags, new: Iterable[tuple[str, str]]) -> Tags:
 def _find(call: Call, arn: str) -> tuple[Table[Any], Tagged]:
     kind = arn.split(":", 5)[-1].split("/", 1)[0]
     tables: Mapping[str, Table[Any]] = {
+        "capacity-provider": CAPACITY_PROVIDERS,
         "cluster": CLUSTERS,
+        "container-instance": CONTAINER_INSTANCES,
         "service": SERVICES,
         "task": TASKS,
         "task-definition": TASK_DEFINITIONS,

@@ -1,129 +1,29 @@
-"""RunTask, StopTask, DescribeTasks and ListTasks (Developer Guide, "Amazon ECS standalone tasks")."""
+"""StopTask, DescribeTasks and ListTasks (Developer Guide, "Amazon ECS standalone tasks")."""
 
 from __future__ import annotations
 
-from collections import Counter
-
-import msgspec
-
 from ecsnet.model.base import Tags
-from ecsnet.model.ecs import AwsvpcConfiguration, Cluster, Task, TaskDefinition, TaskStatus
+from ecsnet.model.ecs import Task, TaskStatus
 from ecsnet.model.tables import (
+    CONTAINER_INSTANCES,
     SERVICES,
     TASK_DEFINITIONS,
     TASKS,
-    TASKS_BY_CLIENT_TOKEN,
     TASKS_BY_CLUSTER,
+    TASKS_BY_CONTAINER_INSTANCE,
     TASKS_BY_SERVICE,
 )
-from ecsnet.services.call import Call, Operation, Reply, Request, not_implemented, read, write
-from ecsnet.services.ecs import (
-    cluster,
-    errors,
-    launch_type,
-    names,
-    network,
-    overrides,
-    paging,
-    render,
-    tags,
-    task_definition,
-)
-from ecsnet.services.ecs.launch import Launch, launch, next_provider
+from ecsnet.services.call import Call, Operation, Reply, Request, read, write
+from ecsnet.services.ecs import cluster, errors, names, paging, render
+from ecsnet.services.ecs.stopping import request_stop
 
-_LARGEST_COUNT = 10
 _LARGEST_DESCRIBE = 100
-
-
-def run_task(call: Call, request: Request) -> Reply:
-    where = cluster.find(call, request.get("cluster"))
-    earlier = _earlier(call, where, request)
-    if earlier:
-        return {"tasks": render.tasks(call.tx, earlier, with_tags=True), "failures": []}
-    if request.get("volumeConfigurations"):
-        raise not_implemented("RunTask", "volumeConfigurations")
-    count = request.get("count", 1)
-    if not 1 <= count <= _LARGEST_COUNT:
-        raise errors.invalid(f"Count must be between 1 and {_LARGEST_COUNT}, but was {count}.")
-    definition = task_definition.usable(call, request["taskDefinition"])
-    compute = launch_type.chosen(where, definition, request)
-    chosen = network.configuration(call, definition, request.get("networkConfiguration"), fargate=compute.fargate)
-    platform = launch_type.platform_version(compute, request)
-    if not compute.fargate or chosen is None or platform is None:
-        raise errors.no_container_instances()
-    if request.get("placementConstraints") or request.get("placementStrategy"):
-        raise errors.invalid("Placement strategies and constraints are not supported with FARGATE launch type.")
-    what = Launch(
-        cluster=where,
-        definition=definition,
-        network=chosen,
-        group=request.get("group") or f"family:{definition.family}",
-        platform_version=platform,
-        started_by=request.get("startedBy"),
-        overrides=overrides.checked(definition, request.get("overrides")),
-        client_token=request.get("clientToken"),
-        execute_command=bool(request.get("enableExecuteCommand")),
-        tags=_tags(where, definition, request),
-        interface_tags=managed_tags(where.name) if request.get("enableECSManagedTags") else (),
-    )
-    started = _launch_all(call, what, chosen, compute, count)
-    return {"tasks": render.tasks(call.tx, started, with_tags=True), "failures": []}
-
-
-def _earlier(call: Call, where: Cluster, request: Request) -> list[Task]:
-    token = request.get("clientToken")
-    found = call.tx.find(TASKS_BY_CLIENT_TOKEN, f"{where.arn}/{token}") if token else ()
-    return sorted(found, key=lambda task: task.arn)
-
-
-def _launch_all(
-    call: Call, what: Launch, chosen: AwsvpcConfiguration, compute: launch_type.Compute, count: int
-) -> list[Task]:
-    """`count` tasks over the subnets in turn, from a random one on (RunTask has no placement strategy of its own)."""
-    first = int(call.ids.hex(4), 16)
-    started: list[Task] = []
-    taken: Counter[str] = Counter()
-    for number in range(count):
-        provider = next_provider(compute.strategy, taken)
-        taken[provider or ""] += 1
-        subnet = chosen.subnets[(first + number) % len(chosen.subnets)]
-        started.append(launch(call, what, subnet=subnet, provider=provider))
-    return started
-
-
-def _tags(where: Cluster, definition: TaskDefinition, request: Request) -> Tags:
-    match request.get("propagateTags"):
-        case "TASK_DEFINITION":
-            inherited = definition.tags
-        case "SERVICE":
-            raise errors.invalid("SERVICE is not a valid value of propagateTags for RunTask.")
-        case _:
-            inherited = ()
-    given = tags.merged(inherited, tags.given(request))
-    return given + (managed_tags(where.name) if request.get("enableECSManagedTags") else ())
 
 
 def managed_tags(cluster_name: str, service_name: str | None = None) -> Tags:
     """The tags that enableECSManagedTags adds (Developer Guide, "Tagging Amazon ECS resources")."""
     service: Tags = (("aws:ecs:serviceName", service_name),) if service_name is not None else ()
     return (("aws:ecs:clusterName", cluster_name), *service)
-
-
-def request_stop(call: Call, task: Task, *, code: str, reason: str) -> Task:
-    """Ask a task to stop; the controller takes it down. The first request decides code and reason."""
-    if task.desired_status == "STOPPED":
-        return task
-    return call.tx.put(
-        TASKS,
-        msgspec.structs.replace(
-            task,
-            desired_status="STOPPED",
-            stopping=call.now,
-            stop_code=code,
-            stopped_reason=reason,
-            version=task.version + 1,
-        ),
-    )
 
 
 def stop_task(call: Call, request: Request) -> Reply:
@@ -159,8 +59,11 @@ def list_tasks(call: Call, request: Request) -> Reply:
     where = cluster.find(call, request.get("cluster"))
     desired = request.get("desiredStatus") or "RUNNING"
     if request.get("containerInstance"):
-        raise errors.invalid("The referenced container instance was not found.")
-    if request.get("serviceName"):
+        instance = names.arn(call, f"container-instance/{where.name}/{names.last_part(request['containerInstance'])}")
+        if call.tx.get(CONTAINER_INSTANCES, instance) is None:
+            raise errors.instance_not_found()
+        rows = call.tx.find(TASKS_BY_CONTAINER_INSTANCE, instance)
+    elif request.get("serviceName"):
         service = names.service_arn(call, where.arn, request["serviceName"])
         if call.tx.get(SERVICES, service) is None:
             raise errors.service_not_found()
@@ -194,7 +97,6 @@ def is_waiting(task: Task) -> bool:
 
 
 OPERATIONS: tuple[Operation, ...] = (
-    write("RunTask", run_task),
     write("StopTask", stop_task),
     read("DescribeTasks", describe_tasks),
     read("ListTasks", list_tasks),

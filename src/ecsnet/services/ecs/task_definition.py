@@ -18,7 +18,7 @@ from ecsnet.model.tables import (
     TASK_FAMILIES_BY_SCOPE,
 )
 from ecsnet.services.call import Call, Operation, Reply, Request, read, write
-from ecsnet.services.ecs import containers, errors, names, paging, sizes, tags
+from ecsnet.services.ecs import containers, errors, names, paging, placement_request, sizes, tags
 
 Mode = Literal["bridge", "host", "awsvpc", "none"]
 
@@ -48,6 +48,9 @@ def register_task_definition(call: Call, request: Request) -> Reply:
     if fargate:
         _check_fargate_task(request, mode)
         sizes.check_fargate(cpu, memory)
+    if request.get("enableFaultInjection") and mode not in ("awsvpc", "host"):
+        raise errors.client(f"{mode} mode is not supported. Please use either host or awsvpc mode.")
+    placement_request.check_definition(request.get("placementConstraints") or ())
     definitions = containers.normalise(request["containerDefinitions"], mode, task_memory=memory is not None)
     if cpu is not None and sum(one["cpu"] for one in definitions) > cpu:
         raise errors.client("The sum of all container 'cpu' values cannot be greater than the value of the task 'cpu'.")
@@ -79,7 +82,7 @@ def register_task_definition(call: Call, request: Request) -> Reply:
             family=family,
             number=number,
             network_mode=mode,
-            containers=tuple(containers.stored(one) for one in definitions),
+            containers=tuple(containers.stored(one, mode) for one in definitions),
             cpu=body.get("cpu"),
             memory=body.get("memory"),
             requires_compatibilities=compatibilities,

@@ -10,8 +10,17 @@ from typing import Any
 import msgspec
 
 from ecsnet.model.elbv2 import Target, TargetGroup
-from ecsnet.model.tables import SUBNETS_BY_VPC, TARGET_GROUPS, TARGET_HEALTH, TARGETS, TARGETS_BY_GROUP, target_key
+from ecsnet.model.tables import (
+    INSTANCES,
+    SUBNETS_BY_VPC,
+    TARGET_GROUPS,
+    TARGET_HEALTH,
+    TARGETS,
+    TARGETS_BY_GROUP,
+    target_key,
+)
 from ecsnet.services.call import Call, Operation, Reply, Request, read, write
+from ecsnet.services.ec2 import ops as ec2_ops
 from ecsnet.services.elbv2 import errors
 from ecsnet.services.elbv2.health import target_health
 from ecsnet.services.elbv2.limits import quota
@@ -26,12 +35,14 @@ def register(call: Call, target_group: str, id: str, port: int, az: str | None) 
     group = call.tx.get(TARGET_GROUPS, target_group)
     if group is None:
         raise errors.target_group_not_found(target_group)
-    if group.target_type != "ip":
-        raise errors.invalid_target(
-            f"The target '{id}' is not valid. ecsnet has no instances; use a target group of target type 'ip'."
-        )
-    address = _address(id)
-    zone = _zone(call, group, address, az)
+    match group.target_type:
+        case "ip":
+            address = _address(id)
+            zone = _zone(call, group, address, az)
+        case "instance":
+            address, zone = _instance(call, group, id)
+        case _:
+            raise errors.invalid_target(f"The target '{id}' is not valid. ecsnet has no {group.target_type} targets.")
     key = target_key(target_group, id, port)
     present = call.tx.get(TARGETS, key)
     if present is not None and present.draining_since is None:
@@ -58,6 +69,20 @@ def _address(id: str) -> IPv4Address:
         return IPv4Address(id)
     except ValueError:
         raise errors.validation(f"The IP address '{id}' is not a valid IPv4 address") from None
+
+
+def _instance(call: Call, group: TargetGroup, id: str) -> tuple[IPv4Address, str]:
+    """Where packets for an instance go: the primary address of its primary interface."""
+    row = call.tx.get(INSTANCES, id)
+    stopped = f"The following targets are not in a running state and cannot be registered: '{id}'"
+    if row is None or (row.account, row.region) != (call.account, call.region):
+        raise errors.invalid_target(stopped)
+    if row.vpc != group.vpc:
+        raise errors.invalid_target(f"The following targets are not in the target group VPC '{group.vpc}': '{id}'")
+    eni = ec2_ops.primary_interface(call.tx, id)
+    if eni is not None and eni.private_ip is not None:
+        return eni.private_ip, row.az
+    raise errors.invalid_target(stopped)
 
 
 def _zone(call: Call, group: TargetGroup, address: IPv4Address, given: str | None) -> str | None:

@@ -1,0 +1,167 @@
+"""Where EC2 and EXTERNAL tasks run: container instances, what tasks take of them, and capacity providers."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from ecsnet.model.base import Record, Tags
+
+EPHEMERAL_PORTS = range(32768, 61000)
+"""Host ports that are given out by themselves: Linux's usual ip_local_port_range (ECS API, PortMapping.hostPort)."""
+
+
+class Reservation(Record, frozen=True, kw_only=True, gc=False):
+    """What tasks take of a container instance. Ports are sorted."""
+
+    cpu: int = 0
+    """CPU units, 1,024 for a vCPU."""
+    memory: int = 0
+    """MiB."""
+    ports: tuple[int, ...] = ()
+    """Static TCP host ports: the resource PORTS."""
+    ports_udp: tuple[int, ...] = ()
+    dynamic: tuple[int, ...] = ()
+    """Host ports out of `EPHEMERAL_PORTS`; they do not count as PORTS (ECS API, PortMapping.hostPort)."""
+    enis: int = 0
+    """Task network interfaces."""
+
+
+def added(one: Reservation, other: Reservation) -> Reservation:
+    """What both take together."""
+    return Reservation(
+        cpu=one.cpu + other.cpu,
+        memory=one.memory + other.memory,
+        ports=tuple(sorted((*one.ports, *other.ports))),
+        ports_udp=tuple(sorted((*one.ports_udp, *other.ports_udp))),
+        dynamic=tuple(sorted((*one.dynamic, *other.dynamic))),
+        enis=one.enis + other.enis,
+    )
+
+
+def without(one: Reservation, other: Reservation) -> Reservation:
+    """`one` after `other`, which is part of it, was given back."""
+    return Reservation(
+        cpu=one.cpu - other.cpu,
+        memory=one.memory - other.memory,
+        ports=_left(one.ports, other.ports),
+        ports_udp=_left(one.ports_udp, other.ports_udp),
+        dynamic=_left(one.dynamic, other.dynamic),
+        enis=one.enis - other.enis,
+    )
+
+
+def _left(ports: tuple[int, ...], gone: tuple[int, ...]) -> tuple[int, ...]:
+    missing = frozenset(gone)
+    return tuple(port for port in ports if port not in missing)
+
+
+class NetworkBinding(Record, frozen=True, kw_only=True, gc=False):
+    """One port mapping of a running task on its instance: `container_port`…`container_port + length - 1` of a container
+    is `host_port`… of the instance. In host mode both are the same port and nothing is translated."""
+
+    container: str
+    container_port: int
+    host_port: int
+    protocol: Literal["tcp", "udp"] = "tcp"
+    length: int = 1
+    """More than 1 for a containerPortRange."""
+    ranged: bool = False
+    """Whether it comes from a containerPortRange (DescribeTasks names it differently)."""
+
+
+class PlacementConstraint(Record, frozen=True, kw_only=True, gc=False):
+    type: Literal["distinctInstance", "memberOf"]
+    expression: str | None = None
+    """Cluster query language; only with memberOf."""
+
+
+class PlacementStrategy(Record, frozen=True, kw_only=True, gc=False):
+    type: Literal["spread", "binpack", "random"]
+    field: str = ""
+
+
+Attributes = tuple[tuple[str, str | None], ...]
+"""((name, value or None), …) sorted by name; a name may have no value."""
+
+
+class ContainerInstance(Record, frozen=True, kw_only=True, gc=False):
+    """A machine that runs tasks of one cluster: an EC2 instance, or an EXTERNAL one (ECS Anywhere)."""
+
+    arn: str
+    account: str
+    region: str
+    id: str
+    """The last part of the ARN: 32 hex digits."""
+    cluster: str
+    instance: str
+    """i-… of EC2, mi-… of Systems Manager."""
+    external: bool = False
+    az: str | None = None
+    vpc: str | None = None
+    subnet: str | None = None
+    type: str | None = None
+    status: Literal["REGISTERING", "REGISTRATION_FAILED", "ACTIVE", "DRAINING", "DEREGISTERING", "INACTIVE"] = "ACTIVE"
+    status_reason: str | None = None
+    agent_connected: bool = False
+    """Whether the instance's agent was seen and has not gone since."""
+    agent_version: str | None = None
+    docker_version: str | None = None
+    cpu: int
+    memory: int
+    reserved_ports: tuple[int, ...] = ()
+    reserved_ports_udp: tuple[int, ...] = ()
+    task_enis: int = 0
+    """How many awsvpc tasks it can hold."""
+    trunking: bool = False
+    """Registered while awsvpcTrunking was enabled, on a type that supports it: its task interfaces are branches."""
+    used: Reservation = Reservation()
+    """The sum of what its tasks that are not STOPPED take; kept in the transactions that place and end tasks."""
+    last_dynamic_port: int = EPHEMERAL_PORTS.start - 1
+    """Where the search for a free host port begins (it goes upwards and wraps, as the container agent's does)."""
+    attributes: Attributes = ()
+    custom_attributes: Attributes = ()
+    """Of PutAttributes."""
+    capacity_provider: str | None = None
+    registered: float
+    inactive_since: float | None = None
+    version: int = 1
+    tags: Tags = ()
+
+
+def attribute_values(instance: ContainerInstance) -> dict[str, str | None]:
+    """Every attribute, built-in and custom."""
+    return {**dict(instance.attributes), **dict(instance.custom_attributes)}
+
+
+def taken(instance: ContainerInstance, more: Reservation) -> ContainerInstance:
+    """The instance with one more task."""
+    return msgspec.structs.replace(instance, used=added(instance.used, more))
+
+
+class ManagedScaling(Record, frozen=True, kw_only=True, gc=False):
+    enabled: bool = False
+    target_capacity: int = 100
+    """Percent."""
+    minimum_step: int = 1
+    maximum_step: int = 10_000
+    warmup: int = 300
+    """Seconds."""
+
+
+class CapacityProvider(Record, frozen=True, kw_only=True, gc=False):
+    """A capacity provider of a user's own: an Auto Scaling group whose instances join clusters."""
+
+    arn: str
+    account: str
+    region: str
+    name: str
+    group: str
+    """ARN (or name) of the Auto Scaling group, as given."""
+    scaling: ManagedScaling = ManagedScaling()
+    termination_protection: bool = False
+    draining: bool = True
+    status: Literal["PROVISIONING", "ACTIVE", "DEPROVISIONING", "INACTIVE"] = "ACTIVE"
+    update_status: str = "CREATE_COMPLETE"
+    tags: Tags = ()

@@ -1,0 +1,132 @@
+"""Container instances: what they offer, what tasks take of them, and how they go."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ecs_harness import Cloud
+from ecsnet.services.ecs import ops as ecs_ops
+
+
+def described(cloud: Cloud, arn: str) -> Any:
+    return cloud.ecs("DescribeContainerInstances", containerInstances=[arn])["containerInstances"][0]
+
+
+def resources(one: Any, which: str = "remainingResources") -> dict[str, Any]:
+    return {r["name"]: r.get("stringSetValue", r["integerValue"]) for r in one[which]}
+
+
+def test_registered(cloud: Cloud) -> None:
+    arn = cloud.container_instance()
+    one = described(cloud, arn)
+    assert (one["status"], one["agentConnected"], one["runningTasksCount"]) == ("ACTIVE", True, 0)
+    ports = ["22", "2375", "2376", "51678", "51679"]
+    assert resources(one, "registeredResources") == {"CPU": 2048, "MEMORY": 4096, "PORTS": ports, "PORTS_UDP": []}
+    attributes = {a["name"]: a.get("value") for a in one["attributes"]}
+    assert attributes["ecs.instance-type"] == "t3.medium"
+    assert attributes["ecs.availability-zone"] == "us-east-1a"
+    assert "ecs.capability.task-eni" in attributes
+    assert cloud.ecs("ListContainerInstances")["containerInstanceArns"] == [arn]
+    assert cloud.ecs("DescribeClusters")["clusters"][0]["registeredContainerInstancesCount"] == 1
+    assert cloud.error("DeleteCluster", cluster="default")[0] == "ClusterContainsContainerInstancesException"
+
+
+def test_an_agent_that_comes_back_is_the_same_instance(cloud: Cloud) -> None:
+    arn = cloud.container_instance()
+    row = cloud.instance_row(arn)
+    cloud.change(lambda call: ecs_ops.set_agent_connected(call, row, False))
+    assert described(cloud, arn)["agentConnected"] is False
+    assert cloud.ecs("ListContainerInstances", filter="agentConnected == true")["containerInstanceArns"] == []
+
+
+def test_a_task_takes_and_gives_back(cloud: Cloud) -> None:
+    arn = cloud.container_instance()
+    cloud.modal_definition("bridge", portMappings=[{"containerPort": 80, "hostPort": 8080}, {"containerPort": 81}])
+    task = cloud.run_task(launchType="EC2", networkConfiguration=None)
+    left = resources(described(cloud, arn))
+    assert (left["CPU"], left["MEMORY"], left["PORTS"][-1]) == (1920, 3840, "8080")
+    assert described(cloud, arn)["pendingTasksCount"] == 1
+    cloud.settle()
+    assert described(cloud, arn)["runningTasksCount"] == 1
+    bindings = cloud.task(task)["containers"][0]["networkBindings"]
+    assert bindings == [
+        {"bindIP": "0.0.0.0", "containerPort": 80, "hostPort": 8080, "protocol": "tcp"},
+        {"bindIP": "0.0.0.0", "containerPort": 81, "hostPort": 32768, "protocol": "tcp"},
+    ]
+    cloud.ecs("StopTask", task=task)
+    cloud.settle()
+    assert resources(described(cloud, arn)) == resources(described(cloud, arn), "registeredResources")
+    assert cloud.instance_row(arn).used.dynamic == ()
+
+
+def test_dynamic_ports_go_upwards_and_are_not_given_out_twice(cloud: Cloud) -> None:
+    cloud.container_instance()
+    cloud.modal_definition("bridge", portMappings=[{"containerPortRange": "8000-8002"}, {"containerPort": 80}])
+    first = cloud.run_task(launchType="EC2", networkConfiguration=None)
+    second = cloud.run_task(launchType="EC2", networkConfiguration=None)
+    cloud.settle()
+    ranges = [cloud.task(arn)["containers"][0]["networkBindings"][0] for arn in (first, second)]
+    assert [one["hostPortRange"] for one in ranges] == ["32768-32770", "32772-32774"]
+    assert ranges[0]["containerPortRange"] == "8000-8002"
+    cloud.ecs("StopTask", task=first)
+    cloud.settle()
+    third = cloud.run_task(launchType="EC2", networkConfiguration=None)
+    assert cloud.row(third).bindings[0].host_port == 32776, "freed ports are used again only after the range wraps"
+
+
+def test_custom_attributes(cloud: Cloud) -> None:
+    arn = cloud.container_instance()
+    given = [{"name": "stack", "value": "prod", "targetId": arn}]
+    assert cloud.ecs("PutAttributes", attributes=given)["attributes"] == given
+    assert cloud.ecs("ListAttributes", targetType="container-instance", attributeName="stack")["attributes"] == given
+    assert cloud.ecs("ListContainerInstances", filter="attribute:stack == prod")["containerInstanceArns"] == [arn]
+    assert cloud.ecs("ListContainerInstances", filter="attribute:stack != prod")["containerInstanceArns"] == []
+    code, _ = cloud.error("PutAttributes", attributes=[{"name": "a", "targetId": "0" * 32}])
+    assert code == "TargetNotFoundException"
+    cloud.ecs("DeleteAttributes", attributes=[{"name": "stack", "targetId": arn}])
+    assert cloud.ecs("ListAttributes", targetType="container-instance", attributeName="stack")["attributes"] == []
+    assert cloud.error("ListContainerInstances", filter="stack = prod")[0] == "InvalidParameterException"
+
+
+def test_deregister(cloud: Cloud) -> None:
+    arn = cloud.container_instance()
+    cloud.modal_definition("host")
+    task = cloud.run_task(launchType="EC2", networkConfiguration=None)
+    cloud.settle()
+    code, text = cloud.error("DeregisterContainerInstance", containerInstance=arn)
+    assert (code, text) == ("InvalidParameterException", "Found running tasks on the instance.")
+    gone = cloud.ecs("DeregisterContainerInstance", containerInstance=arn, force=True)["containerInstance"]
+    assert gone["status"] == "INACTIVE"
+    cloud.settle()
+    assert cloud.task(task)["stoppedReason"] == "Container instance deregistration forced by user"
+    assert cloud.task(task)["lastStatus"] == "STOPPED"
+    assert cloud.ecs("ListContainerInstances")["containerInstanceArns"] == []
+
+
+def test_a_terminated_instance_takes_its_tasks_along(cloud: Cloud) -> None:
+    arn = cloud.container_instance()
+    cloud.modal_definition("bridge")
+    task = cloud.run_task(launchType="EC2", networkConfiguration=None)
+    cloud.settle()
+    instance = cloud.instance_row(arn).instance
+    cloud.change(lambda call: ecs_ops.instance_terminated(call, instance))
+    cloud.settle()
+    assert cloud.task(task)["stoppedReason"] == f"Host EC2 (instance {instance}) terminated."
+    assert described(cloud, arn)["status"] == "INACTIVE"
+
+
+def test_trunking_counts_for_instances_that_register_afterwards(cloud: Cloud) -> None:
+    before = cloud.container_instance(type="c5.large")
+    burstable = cloud.container_instance()
+    cloud.ecs("PutAccountSettingDefault", name="awsvpcTrunking", value="enabled")
+    after = cloud.container_instance(type="c5.large")
+    later = cloud.container_instance()
+    limits = [cloud.instance_row(arn).task_enis for arn in (before, burstable, after, later)]
+    assert limits == [2, 2, 10, 2], "t3 has no trunks"
+    assert [cloud.instance_row(arn).trunking for arn in (before, after)] == [False, True]
+
+
+def test_the_agent_is_always_current(cloud: Cloud) -> None:
+    arn = cloud.container_instance()
+    assert cloud.error("UpdateContainerAgent", containerInstance=arn)[0] == "NoUpdateAvailableException"
+    assert cloud.error("UpdateContainerAgent", containerInstance="0" * 32)[0] == "InvalidParameterException"

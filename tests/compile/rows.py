@@ -270,6 +270,15 @@ def nat(number: int, interface: int | None, subnet: int, address: str, state: st
     )
 
 
+def nat_address(allocation: int, private: str, public: str) -> ec2.NatAddress:
+    return ec2.NatAddress(
+        private_ip=IPv4Address(private),
+        since=0,
+        allocation=identifier("eipalloc", allocation),
+        public_ip=IPv4Address(public),
+    )
+
+
 def elastic_ip(number: int, public: str, interface: int | None = None, private: str | None = None) -> ec2.ElasticIp:
     return ec2.ElasticIp(
         allocation=identifier("eipalloc", number),

@@ -5,6 +5,7 @@ Only the kernel's part of the plan is applied, so that these tests judge the net
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import cast
 
@@ -14,9 +15,11 @@ from ecsnet.agent.order import IN_KERNEL
 from ecsnet.compile.engine import Engine
 from ecsnet.compile.fragments import FRAGMENTS
 from ecsnet.fabric.kernel import naming
+from ecsnet.fabric.kernel.lower import lower
 from ecsnet.fabric.kernel.plan import Planner
 from ecsnet.hostplan.kernel import HostObject
 from ecsnet.hostplan.plan import HostObjectUnion
+from ecsnet.logical.base import LogicalObject
 from ecsnet.model import ec2
 from ecsnet.model import tables as t
 from ecsnet.model.tables import SCHEMA
@@ -38,11 +41,11 @@ class Task:
 class Lab:
     """The store of a test and the plan that follows from it. Each `change` is one transaction and in force after."""
 
-    def __init__(self, net: TestWorld) -> None:
+    def __init__(self, net: TestWorld, lowering: Callable[[LogicalObject], Iterable[HostObject]] = lower) -> None:
         self.net = net
         self.store = Store(None, SCHEMA)
         self._engine = Engine(FRAGMENTS)
-        self._planner = Planner()
+        self._planner = Planner(lowering)
         self._commits: list[Commit] = []
         put, _remove = self._planner.apply(self._engine.start(self.store.snapshot))
         net.apply(cast("list[HostObjectUnion]", [item for item in put if _in_kernel(item)]))

@@ -1,4 +1,5 @@
-"""Forget the tracked connections of an address, so that its next owner does not inherit what the last one was allowed.
+"""Tracked connections: forget those of an address, so that its next owner does not inherit what the last one was
+allowed; and count those of a translator.
 
 ctnetlink as in linux/netfilter/nfnetlink_conntrack.h. A dump walks the machine's one hash table (about 20 ms whatever
 the namespace holds), so it runs on a thread of its own when an address is given back; only who takes the same address
@@ -10,12 +11,16 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable, Collection
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_address
 
 from ecsnet.agent.driver import Namespaces
 from ecsnet.agent.netlink import NETLINK_NETFILTER, Netlink, Request, attribute, attributes
 
-_GET, _DELETE = 1 << 8 | 1, 1 << 8 | 2
+_GET, _DELETE, _STATS_PER_CPU = 1 << 8 | 1, 1 << 8 | 2, 1 << 8 | 4
+_INSERT_FAILED = 9
+"""CTA_STATS_INSERT_FAILED."""
+_COUNT = struct.Struct(">I")
 _TUPLE_ORIGINAL, _TUPLE_REPLY, _ID = 1, 2, 12
 _TUPLE_IP = 1
 _IP_ADDRESSES = (1, 2, 3, 4)
@@ -90,3 +95,28 @@ def forget(namespaces: Namespaces, netns: str, doomed: Callable[[bytes], bool]) 
 def _addresses(packed_tuple: bytes) -> set[bytes]:
     found = attributes(attributes(packed_tuple)[_TUPLE_IP])
     return {found[kind] for kind in _IP_ADDRESSES if kind in found}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counts:
+    """What a namespace's connection tracking counts."""
+
+    active: int
+    """Connections that it has now."""
+    refused: int
+    """Connections for which no source port was left towards their destination; their first packets were dropped."""
+
+
+def counts(namespaces: Namespaces, netns: str) -> Counts:
+    """The counts of a namespace that translates. Raises FileNotFoundError when there is no such namespace."""
+    with namespaces.inside(netns), Netlink(NETLINK_NETFILTER) as netlink:
+        everything = _GENERIC.pack(0, 0, 0)
+        processors = list(netlink.dump(Request(type=_STATS_PER_CPU, flags=0, body=everything)))
+        # The kernel's own number of entries goes on counting expired ones, for up to a minute. A dump leaves them out.
+        active = sum(1 for _ in netlink.dump(Request(type=_GET, flags=0, body=everything)))
+    return Counts(active=active, refused=sum(_insert_failed(one) for one in processors))
+
+
+def _insert_failed(body: bytes) -> int:
+    (number,) = _COUNT.unpack(attributes(body[_GENERIC.size :])[_INSERT_FAILED])
+    return int(number)

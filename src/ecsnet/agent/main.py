@@ -18,6 +18,7 @@ import time
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
+from ecsnet.agent import conntrack
 from ecsnet.agent.converge import Converge
 from ecsnet.agent.dial import DialServer
 from ecsnet.agent.driver import AgentContext, AskError, AskHandler, Driver, Patrolled
@@ -81,7 +82,12 @@ class Agent:
         self._read_back = read_back
         self.converge = Converge(drivers, time.monotonic)
         self._prober = Prober(state)
-        asks: dict[str, AskHandler] = {"nft": _nft_ask(nft), "stats": self._stats, "probe": self._prober.ask}
+        asks: dict[str, AskHandler] = {
+            "nft": _nft_ask(nft),
+            "stats": self._stats,
+            "nat": self._nat,
+            "probe": self._prober.ask,
+        }
         for part in parts:
             asks |= part.asks
         self._early: list[ToControl] = []
@@ -207,6 +213,15 @@ class Agent:
                 **converge.counters,
             }
         ).encode()
+
+    def _nat(self, argument: bytes) -> bytes:
+        """{"netns": name} → AWS's metrics of that NAT gateway (CloudWatch, namespace AWS/NATGateway)."""
+        wanted: Mapping[str, str] = json.loads(argument)
+        try:
+            found = conntrack.counts(self._files, wanted["netns"])
+        except (KeyError, FileNotFoundError) as error:
+            raise AskError(f"there is no namespace {wanted.get('netns')!r}") from error
+        return json.dumps({"active_connections": found.active, "error_port_allocation": found.refused}).encode()
 
 
 def _nft_ask(nft: NftDriver) -> AskHandler:

@@ -20,9 +20,9 @@ from ecsnet.control.local import LocalPorts
 from ecsnet.control.places import NotFoundError
 from ecsnet.control.supervisor import Supervisor
 from ecsnet.control.why import ServiceError, why
-from ecsnet.fabric.kernel.naming import router_namespace
+from ecsnet.fabric.kernel.naming import nat_gateway_namespace, router_namespace
 from ecsnet.hostplan.messages import Hello
-from ecsnet.model.tables import INTERFACES, LOAD_BALANCERS, SERVICES, TASKS_BY_STATUS, VPCS
+from ecsnet.model.tables import INTERFACES, LOAD_BALANCERS, NAT_GATEWAYS, SERVICES, TASKS_BY_STATUS, VPCS
 from ecsnet.store.store import Store
 
 Answer = tuple[int, Any]
@@ -80,6 +80,7 @@ class Routes:
             "GET /_ecsnet/nft": self.nft,
             "GET /_ecsnet/drops": self.drops,
             "POST /_ecsnet/why": self.why,
+            "GET /_ecsnet/nat": self.nat,
             "POST /_ecsnet/stand-in": self.stand_in,
             "POST /_ecsnet/reset": self.reset,
         }
@@ -142,6 +143,13 @@ class Routes:
                 what = views.deciding(self._store.snapshot, rule)
                 drops.append({"vpc": vpc, "rule": rule, "packets": int(packets), "text": what})
         return 200, drops
+
+    async def nat(self, query: Query) -> Answer:
+        """A NAT gateway's connections now, and how many it refused because every port was in use (`name`: its id)."""
+        gateway = self._store.snapshot.get(NAT_GATEWAYS, query.get("name", ""))
+        if gateway is None or gateway.interface is None:
+            raise RefusedError(404, f"there is no NAT gateway {query.get('name', '')}.")
+        return 200, {"id": gateway.id, **await self._ask("nat", {"netns": nat_gateway_namespace(gateway.id)})}
 
     def _vpcs_with_interfaces(self) -> list[str]:
         return sorted({interface.vpc for interface in self._store.snapshot.rows(INTERFACES)})

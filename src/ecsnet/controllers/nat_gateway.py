@@ -21,7 +21,9 @@ def step(call: Call, nat_id: str) -> float | None:
                 nat = ec2_ops.make_nat_available(call, nat_id)
         case "deleting":
             nat = ec2_ops.finish_nat_delete(call, nat_id)
-        case "available" | "failed" | "deleted":
+        case "available":
+            return ec2_ops.finish_drains(call, nat)
+        case "failed" | "deleted":
             pass
     if nat is None or nat.deleted is None:
         return None

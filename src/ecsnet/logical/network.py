@@ -257,8 +257,13 @@ class Nat(LogicalObject, frozen=True, kw_only=True, gc=False):
     """A many-to-one translator for connections that start in its router's network. It owns one port."""
 
     id: str
-    address: IPv4Address
+    addresses: tuple[IPv4Address, ...]
+    """New connections take them in turn."""
     networks: tuple[IPv4Network, ...]
+    ports: tuple[int, int] = (1024, 65535)
+    """The source ports that it gives out, once per address, protocol and destination."""
+    idle: int = 350
+    """Seconds without a packet after which it forgets a connection."""
 
 
 INTERNET_CLIENT = IPv4Address("198.19.255.254")

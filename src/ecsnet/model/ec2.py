@@ -297,9 +297,20 @@ class NatAddress(Record, frozen=True, kw_only=True, gc=False):
     """A secondary address of a NAT gateway."""
 
     private_ip: IPv4Address
+    since: int
+    """The store revision that gave it to the gateway: it is in force when the interface was seen at that one."""
+    draining_until: float | None = None
+    """New connections do not use it any more; it goes at this time (epoch seconds)."""
     allocation: str | None = None
     public_ip: IPv4Address | None = None
     association: str | None = None
+
+
+def translating_addresses(nat: NatGateway) -> tuple[IPv4Address, ...]:
+    """The private addresses that new connections get, the primary one first."""
+    if nat.private_ip is None:
+        return ()
+    return (nat.private_ip, *(one.private_ip for one in nat.secondary if one.draining_until is None))
 
 
 class NatGateway(Record, frozen=True, kw_only=True, gc=False):

@@ -214,6 +214,17 @@ class TestWorld:
         entered = ["nsenter", f"--net=/run/netns/{netns}", "--", *argv]
         return subprocess.run(self.world.enter_command(entered), capture_output=True, text=True, timeout=30)
 
+    @contextmanager
+    def start(self, netns: str, *argv: str) -> Iterator[subprocess.Popen[str]]:
+        """A program in a namespace of the world that goes on meanwhile, with pipes to and from it."""
+        entered = self.world.enter_command(["nsenter", f"--net=/run/netns/{netns}", "--", *argv])
+        pipe = subprocess.PIPE
+        with subprocess.Popen(entered, stdin=pipe, stdout=pipe, stderr=pipe, text=True) as process:
+            try:
+                yield process
+            finally:
+                process.kill()
+
     def close(self) -> None:
         if self._inside is not None:
             self._inside.close()

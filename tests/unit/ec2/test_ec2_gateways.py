@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
+from typing import Any
 
 import pytest
 from ec2_account import Ec2
 
+from ecsnet.model.ec2 import ObservedInterface
+from ecsnet.model.tables import NAT_GATEWAYS, OBSERVED_INTERFACES
 from ecsnet.services.ec2 import ops
 
 MISSING = "0" * 16 + "f"
@@ -282,3 +285,89 @@ def test_an_internet_gateway_under_a_nat_gateway_stays(edge: Edge) -> None:
     edge.nat(edge.ec2("AllocateAddress")["AllocationId"])
     detach = {"InternetGatewayId": edge.gateway, "VpcId": edge.vpc}
     assert edge.ec2.error("DetachInternetGateway", **detach)[0] == "DependencyViolation"
+
+
+# ── secondary addresses of NAT gateways ──────────────────────────────────────────────────────────────────────────────
+
+
+def available_nat(ec2: Ec2, subnet: str, **request: Any) -> Any:
+    made = ec2("CreateNatGateway", SubnetId=subnet, **request)["NatGateway"]
+    see(ec2, made["NatGatewayAddresses"][0]["NetworkInterfaceId"])
+    ec2.verb(ops.make_nat_available, made["NatGatewayId"])
+    return shown_nat(ec2, made["NatGatewayId"])
+
+
+def shown_nat(ec2: Ec2, nat: str) -> Any:
+    return ec2("DescribeNatGateways", NatGatewayIds=[nat])["NatGateways"][0]
+
+
+def see(ec2: Ec2, interface: str) -> None:
+    """The agent sees the interface as it is now."""
+    with ec2.store.transaction() as tx:
+        tx.put(OBSERVED_INTERFACES, ObservedInterface(interface=interface, revision=tx.base.revision))
+
+
+def addresses(nat: Any) -> list[tuple[str, bool, str]]:
+    return [(one.get("PublicIp", one["PrivateIp"]), one["IsPrimary"], one["Status"]) for one in nat]
+
+
+def test_a_public_nat_gateway_gets_and_gives_back_a_second_elastic_ip(ec2: Ec2) -> None:
+    subnet = ec2("DescribeSubnets")["Subnets"][0]["SubnetId"]
+    first, second, third = (ec2("AllocateAddress") for _ in range(3))
+    nat = available_nat(ec2, subnet, AllocationId=first["AllocationId"])
+    key = nat["NatGatewayId"]
+    (added,) = ec2("AssociateNatGatewayAddress", NatGatewayId=key, AllocationIds=[second["AllocationId"]])[
+        "NatGatewayAddresses"
+    ]
+    assert addresses([added]) == [(second["PublicIp"], False, "associating")]
+    see(ec2, added["NetworkInterfaceId"])
+    assert addresses(shown_nat(ec2, key)["NatGatewayAddresses"]) == [
+        (first["PublicIp"], True, "succeeded"),
+        (second["PublicIp"], False, "succeeded"),
+    ]
+    assert ec2.error("AssociateNatGatewayAddress", NatGatewayId=key, AllocationIds=[third["AllocationId"]])[0] == (
+        "AddressLimitExceeded"
+    )
+    primary = nat["NatGatewayAddresses"][0]["AssociationId"]
+    assert ec2.error("DisassociateNatGatewayAddress", NatGatewayId=key, AssociationIds=[primary])[0] == (
+        "InvalidParameterValue"
+    )
+    ec2("DisassociateNatGatewayAddress", NatGatewayId=key, AssociationIds=[added["AssociationId"]])
+    assert addresses(shown_nat(ec2, key)["NatGatewayAddresses"])[1][2] == "disassociating"
+    with ec2.store.transaction() as tx:
+        row = tx.get(NAT_GATEWAYS, key)
+        assert row is not None
+        assert ops.finish_drains(ec2.call(tx), row) == ec2.now + 350
+    ec2.now += 350
+    with ec2.store.transaction() as tx:
+        row = tx.get(NAT_GATEWAYS, key)
+        assert row is not None
+        assert ops.finish_drains(ec2.call(tx), row) is None
+    assert len(shown_nat(ec2, key)["NatGatewayAddresses"]) == 1
+    (address,) = ec2("DescribeAddresses", AllocationIds=[second["AllocationId"]])["Addresses"]
+    assert "AssociationId" not in address
+    (eni,) = ec2("DescribeNetworkInterfaces", NetworkInterfaceIds=[added["NetworkInterfaceId"]])["NetworkInterfaces"]
+    assert len(eni["PrivateIpAddresses"]) == 1
+
+
+def test_a_private_nat_gateway_gets_up_to_eight_addresses(ec2: Ec2) -> None:
+    subnet = ec2.subnet(ec2.vpc())
+    nat = available_nat(ec2, subnet, ConnectivityType="private", SecondaryPrivateIpAddressCount=2)
+    key = nat["NatGatewayId"]
+    assert len(nat["NatGatewayAddresses"]) == 3
+    ec2("AssignPrivateNatGatewayAddress", NatGatewayId=key, PrivateIpAddresses=["10.0.0.77"])
+    ec2("AssignPrivateNatGatewayAddress", NatGatewayId=key, PrivateIpAddressCount=4)
+    assert ec2.error("AssignPrivateNatGatewayAddress", NatGatewayId=key, PrivateIpAddressCount=1)[0] == (
+        "PrivateIpAddressLimitExceeded"
+    )
+    gone = ec2("UnassignPrivateNatGatewayAddress", NatGatewayId=key, PrivateIpAddresses=["10.0.0.77"])
+    assert addresses(gone["NatGatewayAddresses"]) == [("10.0.0.77", False, "unassigning")]
+    assert ec2.error("AssociateNatGatewayAddress", NatGatewayId=key, AllocationIds=["eipalloc-1"])[0] == (
+        "InvalidParameterValue"
+    )
+    assert (
+        ec2.error(
+            "CreateNatGateway", SubnetId=subnet, ConnectivityType="private", SecondaryAllocationIds=["eipalloc-1"]
+        )[0]
+        == "InvalidParameterCombination"
+    )

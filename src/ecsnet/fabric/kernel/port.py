@@ -40,6 +40,9 @@ _PORT_TABLE = 100
 _PORT_RULE = 100
 
 _WITH_SEVERAL_PORTS = frozenset({"balancer", "instance"})
+_WITH_ALL_ADDRESSES = frozenset({"instance", "task", "nat"})
+"""Amazon Linux configures what the metadata service lists; nobody inside a task could do it. A NAT gateway that did not
+know its secondary addresses would translate and send back what is addressed to them."""
 
 _HOST_SYSCTLS: tuple[tuple[str, str], ...] = (
     # A container may listen on port 80 whatever its user is, as on Fargate.
@@ -157,8 +160,7 @@ def _inside4(port: Port, address: str, network: IPv4Network, netns: str, device:
                 yield PolicyRule(netns=netns, family="ip", priority=_PORT_RULE, source=f"{own}/32", table=tables[0])
         if port.index == 0:
             tables.append(254)
-    if port.host_kind in ("instance", "task"):
-        # Amazon Linux configures what the metadata service lists; nobody inside a task could do it.
+    if port.host_kind in _WITH_ALL_ADDRESSES:
         for own in port.addresses[1:]:
             if own.version == 4:
                 yield Address(netns=netns, link=device, address=f"{own}/32", via=via)

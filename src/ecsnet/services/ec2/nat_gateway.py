@@ -9,23 +9,19 @@ from typing import Any, Literal
 import msgspec
 
 from ecsnet.model import ec2
-from ecsnet.model.tables import INTERNET_GATEWAYS_BY_VPC, NAT_GATEWAYS, NAT_GATEWAYS_BY_VPC
+from ecsnet.model.tables import INTERNET_GATEWAYS_BY_VPC, NAT_GATEWAYS, NAT_GATEWAYS_BY_VPC, OBSERVED_INTERFACES
 from ecsnet.services.call import AwsError, Cached, Call, Operation, Reply, Request, not_implemented, read, write
 from ecsnet.services.ec2 import cidrs, errors, families, idempotency
 from ecsnet.services.ec2.addressing import no_free_address
 from ecsnet.services.ec2.filters import Filters
 from ecsnet.services.ec2.interfaces import allocate_interface, associate
 from ecsnet.services.ec2.listing import Listing, drop_empty, each
+from ecsnet.services.ec2.nat_addresses import add_addresses, address_item
 from ecsnet.services.ec2.nat_gateways import begin_nat_delete, failure, is_listed
 from ecsnet.services.ec2.quotas import quota
 from ecsnet.services.ec2.tagging import specified, tag_set
 
-_NOT_BUILT = (
-    "SecondaryAllocationIds",
-    "SecondaryPrivateIpAddresses",
-    "SecondaryPrivateIpAddressCount",
-    "AvailabilityZoneAddresses",
-)
+_NOT_BUILT = ("AvailabilityZoneAddresses",)
 
 
 def create_nat_gateway(call: Call, request: Request) -> Reply:
@@ -33,7 +29,8 @@ def create_nat_gateway(call: Call, request: Request) -> Reply:
 
     What AWS finds out later (no internet gateway, an address in use, a full subnet) ends in state failed here too.
 
-    Source: EC2 API, CreateNatGateway. Raises MissingParameter, NatGatewayLimitExceeded, IdempotentParameterMismatch.
+    Source: EC2 API, CreateNatGateway. Raises what `add_addresses` raises, MissingParameter,
+    InvalidParameterCombination, NatGatewayLimitExceeded, IdempotentParameterMismatch.
     """
     for member in _NOT_BUILT:
         if request.get(member):
@@ -42,12 +39,13 @@ def create_nat_gateway(call: Call, request: Request) -> Reply:
         raise not_implemented("CreateNatGateway", "AvailabilityMode regional")
     known = idempotency.earlier(call, "CreateNatGateway", request)
     if known is not None:
-        return _created(families.NAT_GATEWAY.require(call, known), request)
+        return _created(call, families.NAT_GATEWAY.require(call, known), request)
     if not request.get("SubnetId"):
         raise errors.missing_parameter("subnetId")
     subnet = families.SUBNET.require(call, request["SubnetId"])
     connectivity: Literal["public", "private"] = "private" if request.get("ConnectivityType") == "private" else "public"
     allocation = _allocation(call, request, connectivity)
+    _check_secondary(call, request, connectivity)
     _check_quota(call, subnet)
     nat = ec2.NatGateway(
         id=call.ids.resource("nat"),
@@ -66,7 +64,7 @@ def create_nat_gateway(call: Call, request: Request) -> Reply:
     )
     nat = call.tx.put(NAT_GATEWAYS, _furnished(call, nat, subnet, request))
     idempotency.remember(call, "CreateNatGateway", request, nat.id)
-    return _created(nat, request)
+    return _created(call, nat, request)
 
 
 def _allocation(call: Call, request: Request, connectivity: str) -> str | None:
@@ -81,6 +79,25 @@ def _allocation(call: Call, request: Request, connectivity: str) -> str | None:
             "The request must include the AllocationId parameter. Add the required parameter and retry the request.",
         )
     return families.ELASTIC_IP.require(call, wanted).allocation
+
+
+def _check_secondary(call: Call, request: Request, connectivity: str) -> None:
+    """Allocations are for public gateways, a count of private addresses is for private ones (EC2 API)."""
+    if connectivity == "private" and request.get("SecondaryAllocationIds"):
+        raise errors.combination("The SecondaryAllocationIds parameter cannot be used with ConnectivityType private.")
+    if connectivity == "public" and request.get("SecondaryPrivateIpAddressCount"):
+        raise errors.combination(
+            "The SecondaryPrivateIpAddressCount parameter cannot be used with ConnectivityType public."
+        )
+    if request.get("SecondaryPrivateIpAddressCount") and request.get("SecondaryPrivateIpAddresses"):
+        raise errors.combination(
+            "The SecondaryPrivateIpAddressCount parameter cannot be used with SecondaryPrivateIpAddresses."
+        )
+    allocations = request.get("SecondaryAllocationIds") or ()
+    if connectivity == "public" and len(request.get("SecondaryPrivateIpAddresses") or ()) not in (0, len(allocations)):
+        raise errors.combination("SecondaryPrivateIpAddresses needs as many SecondaryAllocationIds.")
+    for one in allocations:
+        families.ELASTIC_IP.require(call, one)
 
 
 def _check_quota(call: Call, subnet: ec2.Subnet) -> None:
@@ -99,7 +116,8 @@ def _check_quota(call: Call, subnet: ec2.Subnet) -> None:
 def _furnished(call: Call, nat: ec2.NatGateway, subnet: ec2.Subnet, request: Request) -> ec2.NatGateway:
     """The gateway with its interface and address, or with the reason why it will fail."""
     has_gateway = bool(call.tx.keys(INTERNET_GATEWAYS_BY_VPC, subnet.vpc))
-    problem = failure(call, subnet, nat.allocation, has_gateway=has_gateway)
+    given = (nat.allocation, *(request.get("SecondaryAllocationIds") or ()))
+    problem = next((p for one in given if (p := failure(call, subnet, one, has_gateway=has_gateway))), None)
     if problem is not None:
         return msgspec.structs.replace(nat, failure_code=problem.code, failure_message=problem.message)
     wanted = request.get("PrivateIpAddress")
@@ -134,20 +152,24 @@ def _furnished(call: Call, nat: ec2.NatGateway, subnet: ec2.Subnet, request: Req
         )
     if eni.private_ip is None:
         raise errors.invalid_value("subnetId", nat.subnet, "A NAT gateway needs a subnet with an IPv4 CIDR block.")
-    if nat.allocation is None:
-        return msgspec.structs.replace(nat, interface=eni.id, private_ip=eni.private_ip)
-    eip = associate(call, families.ELASTIC_IP.require(call, nat.allocation), eni, eni.private_ip)
-    return msgspec.structs.replace(
+    nat = msgspec.structs.replace(nat, interface=eni.id, private_ip=eni.private_ip)
+    if nat.allocation is not None:
+        eip = associate(call, families.ELASTIC_IP.require(call, nat.allocation), eni, eni.private_ip)
+        nat = msgspec.structs.replace(nat, public_ip=eip.public_ip, association=eip.association)
+    return add_addresses(
+        call,
         nat,
-        interface=eni.id,
-        private_ip=eni.private_ip,
-        public_ip=eip.public_ip,
-        association=eip.association,
+        allocations=request.get("SecondaryAllocationIds") or (),
+        private_ips=[
+            cidrs.address(text, "secondaryPrivateIpAddress")
+            for text in request.get("SecondaryPrivateIpAddresses") or ()
+        ],
+        count=int(request.get("SecondaryPrivateIpAddressCount") or 0),
     )
 
 
-def _created(nat: ec2.NatGateway, request: Request) -> Reply:
-    return drop_empty({"NatGateway": _item(nat), "ClientToken": request.get("ClientToken")})
+def _created(call: Call, nat: ec2.NatGateway, request: Request) -> Reply:
+    return drop_empty({"NatGateway": _cached(call, nat).build(), "ClientToken": request.get("ClientToken")})
 
 
 def delete_nat_gateway(call: Call, request: Request) -> Reply:
@@ -155,7 +177,7 @@ def delete_nat_gateway(call: Call, request: Request) -> Reply:
     return {"NatGatewayId": begin_nat_delete(call, request["NatGatewayId"]).id}
 
 
-def _item(nat: ec2.NatGateway) -> Mapping[str, Any]:
+def _item(nat: ec2.NatGateway, seen: ec2.ObservedInterface | None) -> Mapping[str, Any]:
     """The wire form (EC2 API, shape NatGateway)."""
     failed = nat.state in ("failed", "deleted")
     address = drop_empty(
@@ -167,6 +189,7 @@ def _item(nat: ec2.NatGateway) -> Mapping[str, Any]:
             "PublicIp": None if nat.public_ip is None else str(nat.public_ip),
             "IsPrimary": True,
             "Status": _address_status(nat),
+            "FailureMessage": nat.failure_message if nat.state == "failed" else None,
         }
     )
     return drop_empty(
@@ -180,7 +203,7 @@ def _item(nat: ec2.NatGateway) -> Mapping[str, Any]:
             "DeleteTime": nat.deleted if nat.state != "failed" else None,
             "FailureCode": nat.failure_code if failed else None,
             "FailureMessage": nat.failure_message if failed else None,
-            "NatGatewayAddresses": [address],
+            "NatGatewayAddresses": [address, *(address_item(nat, one, seen) for one in nat.secondary)],
             "Tags": tag_set(nat.tags),
         }
     )
@@ -199,7 +222,8 @@ def _address_status(nat: ec2.NatGateway) -> str:
 
 
 def _cached(call: Call, nat: ec2.NatGateway) -> Cached:
-    return Cached(key=("nat", nat.id), sources=(nat,), build=partial(_item, nat))
+    seen = call.tx.get(OBSERVED_INTERFACES, nat.interface) if nat.interface is not None else None
+    return Cached(key=("nat", nat.id), sources=(nat, seen), build=partial(_item, nat, seen))
 
 
 _LISTING = Listing(

@@ -32,7 +32,14 @@ def make_nat_available(call: Call, nat_id: str) -> ec2.NatGateway | None:
     return call.tx.put(
         NAT_GATEWAYS,
         msgspec.structs.replace(
-            nat, state="failed", interface=None, private_ip=None, public_ip=None, association=None, deleted=call.now
+            nat,
+            state="failed",
+            interface=None,
+            private_ip=None,
+            public_ip=None,
+            association=None,
+            secondary=(),
+            deleted=call.now,
         ),
     )
 

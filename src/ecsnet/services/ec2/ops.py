@@ -29,6 +29,7 @@ from ecsnet.services.ec2.interfaces import (
     release_interface,
     validate_subnets_and_groups,
 )
+from ecsnet.services.ec2.nat_addresses import finish_drains
 from ecsnet.services.ec2.nat_gateways import (
     begin_nat_delete,
     finish_nat_delete,
@@ -48,6 +49,7 @@ __all__ = [
     "default_group",
     "detach_interface",
     "find_default_vpc",
+    "finish_drains",
     "finish_nat_delete",
     "finish_stop",
     "finish_terminate",

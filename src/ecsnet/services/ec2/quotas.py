@@ -17,6 +17,8 @@ DEFAULTS = {
     "routes_per_table": 500,
     "elastic_ips_per_region": 5,
     "nat_gateways_per_zone": 5,
+    "elastic_ips_per_nat_gateway": 2,
+    "addresses_per_nat_gateway": 8,
     "groups_per_region": 2500,
     "rules_per_group": 60,
     "groups_per_interface": 5,

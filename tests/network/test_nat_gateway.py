@@ -1,0 +1,177 @@
+"""NAT gateways: which connections they carry, with which addresses and ports, and when they forget them.
+
+Source: VPC user guide, "NAT gateway basics" and "Troubleshoot NAT gateways".
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable, Iterator
+
+import msgspec
+import pytest
+import rows
+from vpc_lab import Lab, Task
+
+from ecsnet.fabric.kernel import naming
+from ecsnet.fabric.kernel.lower import lower
+from ecsnet.hostplan.kernel import HostObject
+from ecsnet.logical.base import LogicalObject
+from ecsnet.logical.network import INTERNET_CLIENT, Nat
+from ecsnet.model import ec2
+from ecsnet.model import tables as t
+from ecsnet.testing.world import TestWorld, throw_away_world, wait_until
+
+pytestmark = pytest.mark.network
+
+INTERNET = str(INTERNET_CLIENT)
+NAT = rows.identifier("nat", 1)
+NETNS = naming.nat_gateway_namespace(NAT)
+PORTS = 10
+
+UNANSWERED = """
+import socket, sys
+made = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(int(sys.argv[3]))]
+for number, one in enumerate(made):
+    one.settimeout(0.5)
+    one.connect((sys.argv[1], int(sys.argv[2])))
+    one.send(b"hello")
+answered = 0
+for one in made:
+    try:
+        answered += bool(one.recv(100))
+    except TimeoutError:
+        pass
+print(answered)
+"""
+
+IDLE = r"""
+import socket, sys
+made = socket.create_connection((sys.argv[1], int(sys.argv[2])), timeout=3)
+made.send(b"hello\n")
+print(made.recv(100) != b"", flush=True)
+sys.stdin.readline()
+try:
+    made.send(b"again\n")
+    print(made.recv(100))
+except OSError as error:
+    print(type(error).__name__)
+"""
+
+
+def _few_ports(item: LogicalObject) -> Iterable[HostObject]:
+    """The fabric with NAT gateways that have ten ports and forget after two seconds."""
+    if isinstance(item, Nat):
+        item = msgspec.structs.replace(item, ports=(1024, 1024 + PORTS - 1), idle=2)
+    return lower(item)
+
+
+@pytest.fixture(scope="module")
+def net() -> Iterator[TestWorld]:
+    with throw_away_world() as made:
+        yield made
+
+
+@pytest.fixture
+def make(net: TestWorld) -> Iterator[Callable[..., tuple[Lab, Task]]]:
+    def made(lowering: Callable[[LogicalObject], Iterable[HostObject]] = lower) -> tuple[Lab, Task]:
+        """A client in subnet 2 behind a NAT gateway in subnet 1."""
+        lab = Lab(net, lowering)
+        lab.vpc()
+        lab.gateway()
+        lab.group(1)
+        _put_nat(lab)
+        with lab.store.transaction() as tx:
+            tx.put(t.ELASTIC_IPS, rows.elastic_ip(1, "198.18.0.2", 90, "10.0.1.9"))
+            tx.put(t.ROUTE_TABLES, rows.route_table(2, rows.route("0.0.0.0/0", "nat", NAT)))
+            tx.put(t.ROUTE_TABLE_ASSOCIATIONS, rows.association(2, 2, subnet=2))
+        lab.flush()
+        return lab, lab.task("10.0.2.10", 1, subnet=2)
+
+    yield made
+    net.sync()
+
+
+def _put_nat(lab: Lab, *secondary: ec2.NatAddress) -> None:
+    interface = rows.interface(90, "10.0.1.9", 1, owner=("nat", NAT), checked=False)
+    held = tuple(one.private_ip for one in secondary)
+    with lab.store.transaction() as tx:
+        tx.put(t.INTERFACES, msgspec.structs.replace(interface, secondary_ips=held))
+        tx.put(t.NAT_GATEWAYS, msgspec.structs.replace(rows.nat(1, 90, 1, "10.0.1.9"), secondary=secondary))
+    lab.flush()
+
+
+def _answered(lab: Lab, client: Task, port: int, count: int) -> int:
+    """How many of that many datagrams of sockets of their own are answered."""
+    done = lab.net.run(client.netns, sys.executable, "-c", UNANSWERED, INTERNET, str(port), str(count))
+    assert done.returncode == 0, done.stderr
+    return int(done.stdout)
+
+
+def _allocation_errors(lab: Lab) -> int:
+    return int(lab.net.ask("nat", netns=NETNS)["error_port_allocation"])
+
+
+def test_each_destination_has_as_many_connections_as_there_are_ports(make: Callable[..., tuple[Lab, Task]]) -> None:
+    lab, client = make(_few_ports)
+    with lab.net.listen("internet", INTERNET, 53, "udp"), lab.net.listen("internet", INTERNET, 54, "udp"):
+        assert _allocation_errors(lab) == 0
+        assert _answered(lab, client, 53, PORTS + 5) == PORTS
+        assert _allocation_errors(lab) == 5
+        assert _answered(lab, client, 54, PORTS) == PORTS  # another destination has ports of its own
+
+
+def test_a_secondary_address_brings_as_many_again(make: Callable[..., tuple[Lab, Task]]) -> None:
+    lab, client = make(_few_ports)
+    second = rows.nat_address(2, "10.0.1.8", "198.18.0.3")
+    _put_nat(lab, second)
+    with lab.store.transaction() as tx:
+        tx.put(t.ELASTIC_IPS, rows.elastic_ip(2, "198.18.0.3", 90, "10.0.1.8"))
+    lab.flush()
+    with lab.net.listen("internet", INTERNET, 53, "udp"), lab.net.listen("internet", INTERNET, 80):
+        seen = {lab.net.tcp(client.netns, INTERNET, 80) for _ in range(4)}
+        assert seen == {"198.18.0.2", "198.18.0.3"}
+        assert _answered(lab, client, 53, 2 * PORTS + 4) == 2 * PORTS
+        _put_nat(lab, msgspec.structs.replace(second, draining_until=1e12))
+        assert {lab.net.tcp(client.netns, INTERNET, 80) for _ in range(4)} == {"198.18.0.2"}
+
+
+def test_an_idle_connection_is_forgotten_and_answered_with_a_reset(make: Callable[..., tuple[Lab, Task]]) -> None:
+    lab, client = make(_few_ports)
+    with (
+        lab.net.listen("internet", INTERNET, 80),
+        lab.net.start(client.netns, sys.executable, "-c", IDLE, INTERNET, "80") as process,
+    ):
+        assert process.stdin is not None
+        assert process.stdout is not None
+        assert process.stdout.readline() == "True\n"
+
+        def forgotten() -> bool:
+            return int(lab.net.ask("nat", netns=NETNS)["active_connections"]) == 0
+
+        wait_until(forgotten, 10, "the gateway does not forget the connection")
+        process.stdin.write("\n")
+        process.stdin.flush()
+        assert process.stdout.readline() == "ConnectionResetError\n"
+
+
+def test_nobody_outside_reaches_it(make: Callable[..., tuple[Lab, Task]]) -> None:
+    lab, client = make()
+    with lab.net.listen("internet", INTERNET, 80):
+        assert lab.net.tcp(client.netns, INTERNET, 80) == "198.18.0.2"
+    assert lab.net.ping(client.netns, INTERNET)
+    assert not lab.net.ping("internet", "198.18.0.2")
+    assert not lab.net.ping(client.netns, "10.0.1.9")
+    with lab.net.listen(NETNS, "10.0.1.9", 80):
+        assert lab.net.tcp("internet", "198.18.0.2", 80) is None
+        assert lab.net.tcp(client.netns, "10.0.1.9", 80) is None
+
+
+def test_a_private_gateway_does_not_reach_the_internet(make: Callable[..., tuple[Lab, Task]]) -> None:
+    lab, client = make()
+    lab.group(2, rows.rule(2, 2, ports=(80, 80), cidr="10.0.1.9/32"))
+    with lab.store.transaction() as tx:
+        tx.delete(t.ELASTIC_IPS, rows.identifier("eipalloc", 1))
+    lab.flush()
+    with lab.net.listen("internet", INTERNET, 80):
+        assert lab.net.tcp(client.netns, INTERNET, 80) is None

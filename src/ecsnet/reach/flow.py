@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass, field, replace
-from ipaddress import IPv4Address, IPv6Address
+from ipaddress import IPv4Address, IPv4Network, IPv6Address
 from typing import Literal
 
 from ecsnet.decision import Drop
@@ -15,8 +15,11 @@ Verdict = Literal["reachable", "blocked", "unknown"]
 
 TCP, UDP, ICMP, ICMPV6 = 6, 17, 1, 58
 
-CLIENTS: tuple[IpAddress, ...] = (IPv4Address("198.19.255.254"),)
-"""Who is on the internet side: a host of the block for benchmarks (RFC 2544), so that it is nobody's real address."""
+CLIENTS: tuple[IpAddress, ...] = (IPv4Address("198.19.255.254"), IPv6Address("2001:db8::1"))
+"""Who is on the internet side: of blocks for benchmarks (RFC 2544) and documents (RFC 3849), nobody's real address."""
+
+PUBLIC_POOL = IPv4Network("198.18.0.0/15")
+"""Public addresses come from this block (RFC 2544), so that one of it that nobody has is nobody's anywhere."""
 
 _LINUX_PORT = 40_000
 """A port that a Linux client may choose (32,768 to 60,999)."""

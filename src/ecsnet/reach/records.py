@@ -52,6 +52,18 @@ class Records:
                 return vpc.id
         return None
 
+    def behind_egress_only(self, vpc: str, address: IpAddress) -> str | None:
+        """The egress-only gateway to which the table of an IPv6 address's subnet leads."""
+        gateway = self.egress_only_gateway(vpc)
+        for subnet in self.snapshot.find(t.SUBNETS_BY_VPC, vpc):
+            if in_subnet(subnet, address):
+                table = self.table_of(subnet)
+                leads = table is not None and any(
+                    route.target.kind == "eigw" and route.target.id == gateway for route in table.routes
+                )
+                return gateway if leads else None
+        return None
+
     # ── interfaces ───────────────────────────────────────────────────────────────────────────────────────────────────
 
     def interface(self, key: str) -> ec2.NetworkInterface | None:

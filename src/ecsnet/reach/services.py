@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv6Address, IPv6Network
 
 from ecsnet.reach.flow import TCP, UDP, IpAddress, Packet
 from ecsnet.reach.records import Records
 
 RESOLVER = IPv4Address("169.254.169.253")
+RESOLVER6 = IPv6Address("fd00:ec2::253")
 METADATA = IPv4Address("169.254.170.2")
+
+_LOCAL6 = IPv6Network("fd00:ec2::/32")
+"""The block of AWS's own IPv6 services (VPC user guide, "Route table concepts")."""
 
 
 def is_local(records: Records, vpc: str, address: IpAddress) -> bool:
@@ -16,7 +20,11 @@ def is_local(records: Records, vpc: str, address: IpAddress) -> bool:
 
     Source: VPC user guide, "Amazon DNS server", "Subnet sizing"; ECS developer guide, "Task metadata endpoint".
     """
-    return address in (RESOLVER, METADATA) or is_router(records, vpc, address)
+    return address in (RESOLVER, METADATA, RESOLVER6) or is_router(records, vpc, address)
+
+
+def is_never_routed(address: IpAddress) -> bool:
+    return address.is_link_local or address in _LOCAL6
 
 
 def is_router(records: Records, vpc: str, address: IpAddress) -> bool:

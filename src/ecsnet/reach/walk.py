@@ -13,7 +13,7 @@ from ecsnet.decision import Drop, What
 from ecsnet.model import ec2
 from ecsnet.reach import services
 from ecsnet.reach.checks import Memory, ask_acl, ask_groups, check_destination, check_source
-from ecsnet.reach.flow import CLIENTS, ICMP, TCP, UDP, Packet, Stage, private_block
+from ecsnet.reach.flow import CLIENTS, ICMP, PUBLIC_POOL, TCP, UDP, Packet, Stage, private_block
 from ecsnet.reach.log import Log
 from ecsnet.reach.records import Records, has_address, in_subnet
 from ecsnet.reach.routes import Choice, choose
@@ -79,30 +79,33 @@ class Walk:
         return self._enter(gateway, target[0], packet.to_address(target[1]))
 
     def _from_internet6(self, packet: Packet, was_sent_out: bool) -> Arrival | None:
-        """IPv6 addresses are public as they are; what comes from outside enters by the VPC's internet gateway."""
+        """IPv6 addresses are public as they are. A subnet whose table leads to the egress-only gateway is behind that
+        one (VPC user guide, "Egress-only internet gateways"), every other one behind the internet gateway."""
         records = self._records
         vpc = records.vpc_of_ipv6(packet.destination)
         if vpc is None:
             return self._nowhere(packet, was_sent_out, "UNKNOWN_DESTINATION")
-        one_way = records.egress_only_gateway(vpc)
-        request = self._memory.egress_only.get(one_way) if one_way else None
-        if one_way is not None and request is not None and packet == request.reply():
+        one_way = records.behind_egress_only(vpc, packet.destination)
+        if one_way is not None:
+            request = self._memory.egress_only.get(one_way)
+            if request is None or packet != request.reply():
+                text, drop = (
+                    "an egress-only gateway lets nothing in that was not asked for",
+                    Drop(What.EGRESS_ONLY, one_way),
+                )
+                self._log.block(Stage.GATEWAY, one_way, packet, "ECSNET_EIGW_NO_INBOUND", text, drop)
+                return None
             self._log.passed(Stage.GATEWAY, one_way, packet, "reply to what left through it")
             return self._enter(one_way, vpc, packet)
         gateway = records.internet_gateway(vpc)
-        if gateway is not None:
-            self._log.passed(Stage.GATEWAY, gateway, packet, "from the internet")
-            return self._enter(gateway, vpc, packet)
-        if one_way is None:
-            return self._nowhere(packet, was_sent_out, "NO_ROUTE_TO_DESTINATION")
-        text = "an egress-only gateway lets nothing in that was not asked for"
-        drop = Drop(What.EGRESS_ONLY, one_way)
-        self._log.block(Stage.GATEWAY, one_way, packet, "ECSNET_EIGW_NO_INBOUND", text, drop)
-        return None
+        if gateway is None:
+            return self._nowhere(packet, False, "NO_ROUTE_TO_DESTINATION")
+        self._log.passed(Stage.GATEWAY, gateway, packet, "from the internet")
+        return self._enter(gateway, vpc, packet)
 
     def _nowhere(self, packet: Packet, was_sent_out: bool, code: str) -> Arrival | None:
         """No interface here has the public address. What left a VPC may find somebody on the real internet."""
-        if was_sent_out:
+        if was_sent_out and packet.destination not in PUBLIC_POOL:
             return Arrival(None, packet, known=False)
         text = f"no interface behind a gateway has the public address {packet.destination}"
         self._log.block(Stage.INTERNET, "internet", packet, code, text, Drop(What.ROUTE))
@@ -120,9 +123,10 @@ class Walk:
         self, vpc: str, subnet: ec2.Subnet | None, table: ec2.RouteTable | None, packet: Packet
     ) -> Arrival | None:
         """Onwards from a subnet (None: from a gateway) by the route that applies."""
-        records, log, name = self._records, self._log, vpc if table is None else table.id
-        # The link-local block is never routed, whatever a table says (VPC user guide, "Route table concepts").
-        choice = None if packet.destination.is_link_local else choose(records, vpc, table, packet.destination)
+        records, log, destination = self._records, self._log, packet.destination
+        name = vpc if table is None else table.id
+        # Local blocks are never routed, whatever a table says (VPC user guide, "Route table concepts").
+        choice = None if services.is_never_routed(destination) else choose(records, vpc, table, destination)
         if choice is not None and choice.active:
             if choice.kind == "local":
                 return self._local(vpc, subnet, packet, name, str(choice))
@@ -200,6 +204,10 @@ class Walk:
         """One address for another, nothing else; IPv6 passes as it is."""
         log = self._log
         if packet.source.version == 6:
+            if not self._records.contains(vpc, packet.source):
+                code, drop = "IGW_PUBLIC_IP_ASSOCIATION_FOR_EGRESS", Drop(What.IGW_NO_PUBLIC, gateway)
+                log.block(Stage.GATEWAY, gateway, packet, code, f"{packet.source} is not of the VPC", drop)
+                return None
             log.passed(Stage.GATEWAY, gateway, packet, "out to the internet")
             return self.from_internet(packet, was_sent_out=True)
         public = self._records.public_of(vpc, packet.source)

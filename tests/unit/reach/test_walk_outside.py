@@ -9,9 +9,10 @@ import pytest
 import rows
 from reach_net import ANY, Net, codes, said
 
-from ecsnet.logical.network import INTERNET_CLIENT
+from ecsnet.logical.network import INTERNET_CLIENT, INTERNET_CLIENT6
 from ecsnet.model import ec2
-from ecsnet.reach.flow import CLIENTS, ICMP, TCP
+from ecsnet.reach.flow import CLIENTS, ICMP, PUBLIC_POOL, TCP
+from ecsnet.services.ec2 import addressing
 
 OUTSIDE = str(INTERNET_CLIENT)
 WEB, WORKER = rows.identifier("eni", 1), rows.identifier("eni", 2)
@@ -41,7 +42,7 @@ def natted(net: Net) -> Net:
 
 
 def test_the_client_is_the_one_that_the_network_has() -> None:
-    assert INTERNET_CLIENT in CLIENTS
+    assert CLIENTS == (INTERNET_CLIENT, INTERNET_CLIENT6)
 
 
 # ── internet gateway ─────────────────────────────────────────────────────────────────────────────────────────────────
@@ -72,6 +73,11 @@ def test_private_addresses_are_not_on_the_internet(net: Net, address: str, block
 def test_what_is_on_the_real_internet_nobody_knows(net: Net) -> None:
     answer = net.ask(WEB, "203.0.113.5", 443)
     assert (answer.verdict, answer.blockers) == ("unknown", ())
+    assert said(net.ask(WEB, "198.18.0.77", 443)) == ("blocked", "D route")  # of the pool, so that nobody has it
+
+
+def test_public_addresses_are_of_the_pool_that_interfaces_get_theirs_from() -> None:
+    assert PUBLIC_POOL == addressing.PUBLIC_POOL
 
 
 def test_a_public_server_needs_its_way_back(net: Net) -> None:
@@ -272,20 +278,25 @@ def test_ipv6_inside_the_vpc(dual: Net) -> None:
 
 
 def test_ipv6_has_routes_of_its_own(dual: Net) -> None:
-    far = "2001:db8:ffff::1"
-    assert codes(dual.ask(WEB, far)) == [("forward", "ROUTE", "NO_ROUTE_TO_DESTINATION")]
+    client = str(INTERNET_CLIENT6)
+    assert codes(dual.ask(WEB, client)) == [("forward", "ROUTE", "NO_ROUTE_TO_DESTINATION")]
+    assert codes(dual.ask(None, "2001:db8:1:1::10")) == [("return", "ROUTE", "NO_ROUTE_TO_DESTINATION")]
     dual.table(1, rows.route("::/0", "igw", rows.IGW))
-    assert dual.ask(WEB, far).verdict == "unknown"
+    assert said(dual.ask(WEB, client)) == ("reachable", "")
+    assert said(dual.ask(None, "2001:db8:1:1::10")) == ("reachable", "")
+    assert dual.ask(WEB, "2001:db8:ffff::1").verdict == "unknown"
+    assert said(dual.ask(WEB, "fd00:ec2::253", 53)) == ("reachable", "")
+    assert said(dual.ask(WEB, "fd00:ec2::1")) == ("blocked", "D route")
 
 
 def test_an_egress_only_gateway_lets_answers_in_and_nothing_else(dual: Net) -> None:
     gateway = ec2.EgressOnlyInternetGateway(id="eigw-1", account=rows.ACCOUNT, region=rows.REGION, vpc=rows.VPC)
-    dual.put(gateway)
-    dual.table(1, rows.route("::/0", "eigw", "eigw-1"))
-    dual.drop(rows.internet_gateway())
-    assert (dual.ask(WEB, "2001:db8:ffff::1").verdict, dual.ask(WEB, "2001:db8:ffff::1").blockers) == ("unknown", ())
-    answer = dual.ask(None, "2001:db8:1:1::10", source_address=ip_address("2001:db8:ffff::1"))
-    assert said(answer) == ("blocked", "D eigw eigw-1")
+    dual.put(gateway, rows.association(2, 2, subnet=2))
+    dual.table(2, rows.route("::/0", "eigw", "eigw-1"))
+    dual.table(1, rows.route("::/0", "igw", rows.IGW))
+    assert said(dual.ask(WORKER, str(INTERNET_CLIENT6))) == ("reachable", "")
+    assert said(dual.ask(None, "2001:db8:1:2::10")) == ("blocked", "D eigw eigw-1")
+    assert said(dual.ask(None, "2001:db8:1:1::10")) == ("reachable", "")
 
 
 def test_a_task_without_ipv6_cannot_send_it(net: Net) -> None:

@@ -268,3 +268,38 @@ def test_the_walk_of_a_ping_is_what_the_document_says(lab: Lab) -> None:
             "Not transitive: 10.0.1.10 to 10.2.1.10, an address of a VPC that is peered with the peer": through,
         },
     )
+
+
+def test_ipv6_passes_where_both_sides_route_it_and_only_between_the_two_blocks(lab: Lab) -> None:
+    """VPC n has 2001:db8:8000:n00::/56 and a task ::a in its first subnet; VPC 3 is peered with 2 alone."""
+    tasks = {}
+    for number in (1, 2, 3):
+        vpc(lab, number)
+        vpc_id, base = rows.identifier("vpc", number), 10 * (number - 1) + 1
+        block = f"2001:db8:8000:{number}00::"
+        acl = (
+            rows.entry(rule, egress=egress, cidr=cidr)
+            for egress in (False, True)
+            for rule, cidr in ((100, "0.0.0.0/0"), (101, "::/0"))
+        )
+        with lab.store.transaction() as tx:
+            tx.put(t.VPCS, rows.vpc(number, f"10.{number - 1}.0.0/16", ipv6=f"{block}/56"))
+            tx.put(t.SUBNETS, rows.subnet(base, f"10.{number - 1}.1.0/24", vpc_id, ipv6=f"{block}/64"))
+            tx.put(t.ACLS, rows.acl(base, *acl, vpc=vpc_id, default=True))
+        lab.put_rules(
+            rows.rule(100 + number, number, egress=True, protocol="-1", cidr="::/0"),
+            rows.rule(200 + number, number, protocol="-1", cidr="2001:db8:8000::/48"),
+        )
+        tasks[number] = lab.task(f"10.{number - 1}.1.20", number, subnet=base, vpc=number, ipv6=(f"{block}a",))
+    peer(lab, 1, 1, 2)
+    peer(lab, 2, 2, 3)
+    one, two, three = (f"2001:db8:8000:{number}00::" for number in (1, 2, 3))
+    routes(lab, 1, (f"{two}/56", 1), (f"{three}/56", 1))
+    with lab.net.listen(tasks[2].netns, f"{two}a", 80), lab.net.listen(tasks[3].netns, f"{three}a", 80):
+        assert lab.net.tcp(tasks[1].netns, f"{two}a", 80) is None
+        routes(lab, 2, (f"{one}/56", 1), (f"{three}/56", 2))
+        routes(lab, 3, (f"{two}/56", 2), (f"{one}/56", 2))
+        assert lab.net.tcp(tasks[1].netns, f"{two}a", 80) == f"{one}a"
+        assert lab.net.tcp(tasks[2].netns, f"{three}a", 80) == f"{two}a"
+        assert lab.net.tcp(tasks[1].netns, f"{three}a", 80) is None
+    assert dropped(lab, 1, f"D pcx {rows.identifier('pcx', 1)}") > 0

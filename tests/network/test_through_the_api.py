@@ -22,7 +22,11 @@ CLIENT = "198.19.255.254"
 
 @pytest.fixture(scope="module")
 def task_definition(instance: Instance) -> str:
-    ecs = instance.client("ecs")
+    return define_task(instance.client("ecs"))
+
+
+def define_task(ecs: Any) -> str:
+    """A cluster and a task definition, both called gateways, of a client's account and region."""
     ecs.create_cluster(clusterName="gateways")
     reply = ecs.register_task_definition(
         family="gateways",
@@ -35,13 +39,25 @@ def task_definition(instance: Instance) -> str:
     return str(reply["taskDefinition"]["taskDefinitionArn"])
 
 
-def run_task(instance: Instance, definition: str, subnet: str, groups: list[str] | None = None) -> dict[str, Any]:
-    ecs = instance.client("ecs")
+def run_task(
+    instance: Instance,
+    definition: str,
+    subnet: str,
+    groups: list[str] | None = None,
+    *,
+    public: bool = False,
+    client: Any = None,
+) -> dict[str, Any]:
+    """Run one task and wait for it, as `client` (default: the instance's own account and region)."""
+    ecs = client or instance.client("ecs")
+    configuration = {"subnets": [subnet], "securityGroups": groups or []}
+    if public:
+        configuration["assignPublicIp"] = "ENABLED"  # type: ignore[assignment]
     arn = ecs.run_task(
         cluster="gateways",
         taskDefinition=definition,
         launchType="FARGATE",
-        networkConfiguration={"awsvpcConfiguration": {"subnets": [subnet], "securityGroups": groups or []}},
+        networkConfiguration={"awsvpcConfiguration": configuration},
     )["tasks"][0]["taskArn"]
 
     def running() -> dict[str, Any] | None:

@@ -35,6 +35,7 @@ PROVISIONERS: Mapping[str, Provisioner] = {
         ec2_flow_log,
         ec2_routing,
         ec2_groups,
+        ec2_prefix_list,
         ecs,
         elbv2,
         iam,

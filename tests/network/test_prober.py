@@ -13,6 +13,7 @@ from vpc_lab import Lab, Task, router
 
 from ecsnet.fabric.kernel import naming
 from ecsnet.hostplan.probes import Probe, ProbeBatch, ProbeReports, Report, Tap
+from ecsnet.model import tables as t
 from ecsnet.testing.world import TestWorld, throw_away_world
 
 pytestmark = pytest.mark.network
@@ -50,12 +51,12 @@ def send(
 
 
 def probe(
-    source: Task | str, destination: Task | str, protocol: Any = "tcp", port: int | None = 80, **more: Any
+    origin: Task | str, destination: Task | str, protocol: Any = "tcp", port: int | None = 80, **more: Any
 ) -> Probe:
-    if isinstance(source, str):
-        start = {"netns": source, "device": "", "source": CLIENT}
+    if isinstance(origin, str):
+        start = {"netns": origin, "device": "", "source": CLIENT}
     else:
-        start = {"netns": source.netns, "device": "eth0", "source": source.address}
+        start = {"netns": origin.netns, "device": "eth0", "source": origin.address}
     address = destination if isinstance(destination, str) else destination.address
     fields = {**start, "destination": address, "protocol": protocol, "port": port, **more}
     return Probe(number=next(_NUMBERS), **fields)
@@ -131,3 +132,184 @@ def test_the_receivers_and_the_senders_groups(lab: Lab) -> None:
     assert closed.dropped is not None
     assert closed.dropped.in_link == client.link
     assert [decision.prefix for decision in closed.accepted] == [rule(1001)]
+
+
+# ── network ACLs, addresses, routes ──────────────────────────────────────────────────────────────────────────────────
+
+
+def drop_of(lab: Lab, sent: Probe, **watched: Any) -> tuple[str, str]:
+    """Prefix and direction of the drop that a probe meets."""
+    (report,) = send(lab, sent, **watched)
+    assert report.dropped is not None, report
+    return report.dropped.prefix, report.dropped.direction
+
+
+def acl(lab: Lab, *entries: Any, subnet: int = 2) -> str:
+    """A network ACL of its own for a subnet."""
+    with lab.store.transaction() as tx:
+        tx.put(t.ACLS, rows.acl(7, *entries))
+        tx.put(t.ACL_ASSOCIATIONS, rows.acl_association(subnet, 7))
+    lab.flush()
+    return rows.identifier("acl", 7)
+
+
+def test_a_network_acl_on_the_way_in_and_on_the_way_back(lab: Lab) -> None:
+    client, server = pair(lab, subnet=2)
+    deny = rows.entry(50, allow=False, protocol="6", cidr="10.0.1.0/24", ports=(80, 80))
+    name = acl(lab, deny, rows.entry(100), rows.entry(100, egress=True))
+    assert drop_of(lab, probe(client, server)) == (f"D {name}/in/50", "forward")
+    back = rows.entry(60, allow=False, protocol="6", cidr="10.0.1.0/24", ports=(32768, 60999), egress=True)
+    acl(lab, rows.entry(100), back, rows.entry(100, egress=True))
+    with lab.net.listen(server.netns, server.address, 80):
+        (report,) = send(lab, probe(client, server), arrivals=(server,))
+    assert report.dropped is not None
+    assert (report.dropped.prefix, report.dropped.direction) == (f"D {name}/out/60", "reply")
+    assert (report.dropped.source, report.arrived, report.reply) == (server.address, (server.netns,), None)
+    assert drop_of(lab, probe(server, client)) == (f"D sg-in {rows.identifier('eni', client.number)}", "forward")
+    acl(lab, rows.entry(100, egress=True))
+    assert drop_of(lab, probe(client, server)) == (f"D {name}/in/*", "forward")
+
+
+def test_a_subnet_without_network_acl(lab: Lab) -> None:
+    client, server = pair(lab, subnet=2)
+    with lab.store.transaction() as tx:
+        tx.put(t.ACLS, rows.acl(1, rows.entry(100), rows.entry(100, egress=True)))  # not the default one any more
+        tx.delete(t.ACL_ASSOCIATIONS, rows.acl_association(2, 1).id)
+    lab.flush()
+    assert drop_of(lab, probe(client, server)) == ("D acl missing", "forward")
+
+
+def test_a_foreign_source_and_an_unsolicited_answer(lab: Lab) -> None:
+    client, server = pair(lab)
+    assert drop_of(lab, probe(client, server, source="10.0.1.99")) == ("D spoof", "forward")
+    assert drop_of(lab, probe(client, server, "icmp", 0)) == ("D invalid", "forward")
+
+
+def test_an_address_that_nobody_has_and_a_missing_route(lab: Lab) -> None:
+    client, _server = pair(lab)
+    nobody, away = send(lab, probe(client, "10.0.9.9"), probe(client, "198.51.100.7"))
+    for report in (nobody, away):
+        assert report.dropped is not None
+        assert (report.dropped.prefix, report.dropped.out_link) == ("D route", "void0")
+    assert nobody.dropped is not None
+    assert nobody.dropped.route is not None
+    assert (nobody.dropped.route.table, nobody.dropped.route.prefix) == (254, "10.0.0.0/16")
+    assert away.dropped is not None
+    assert away.dropped.route is not None
+    assert (away.dropped.route.table, away.dropped.route.device) == (999, "void0")
+
+
+def test_a_black_hole_is_named_by_its_table_and_prefix(lab: Lab) -> None:
+    client, _server = pair(lab)
+    with lab.store.transaction() as tx:
+        gone = rows.route("198.51.100.0/24", "nat", rows.identifier("nat", 1))
+        tx.put(t.ROUTE_TABLES, rows.route_table(1, gone))
+    lab.flush()
+    (report,) = send(lab, probe(client, "198.51.100.7"))
+    assert report.dropped is not None
+    assert report.dropped.route is not None
+    assert (report.dropped.route.table, report.dropped.route.prefix) == (
+        1000 + rows.route_table(1).ordinal,
+        "198.51.100.0/24",
+    )
+
+
+def test_a_route_to_an_interface_that_checks_its_destination(lab: Lab) -> None:
+    client, server = pair(lab)
+    with lab.store.transaction() as tx:
+        route = rows.route("198.51.100.0/24", "eni", rows.identifier("eni", server.number))
+        tx.put(t.ROUTE_TABLES, rows.route_table(1, route))
+    lab.flush()
+    assert drop_of(lab, probe(client, "198.51.100.7")) == ("D dstcheck", "forward")
+
+
+def test_local_services(lab: Lab) -> None:
+    client, _server = pair(lab)
+    assert drop_of(lab, probe(client, "10.0.0.2", port=81)) == ("D service", "forward")
+    reports = send(lab, *(probe(client, "10.0.0.2", "udp", 53) for _ in range(3000)))
+    limited = [report for report in reports if report.dropped is not None]
+    assert {report.dropped.prefix for report in limited if report.dropped} == {"D limit"}
+    assert 500 < len(limited) < 2000
+
+
+# ── gateways ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+NAT = naming.nat_gateway_namespace(rows.identifier("nat", 1))
+OUTSIDE = (router(), GATEWAY, NAT, "internet")
+
+
+def nat_gateway(lab: Lab) -> None:
+    """A NAT gateway 10.0.1.9 = 198.18.0.2 in subnet 1 for subnet 2, and an internet gateway."""
+    lab.gateway()
+    with lab.store.transaction() as tx:
+        tx.put(t.ROUTE_TABLES, rows.route_table(2, rows.route("0.0.0.0/0", "nat", rows.identifier("nat", 1))))
+        tx.put(t.ROUTE_TABLE_ASSOCIATIONS, rows.association(2, 2, subnet=2))
+        owner = ("nat", rows.identifier("nat", 1))
+        tx.put(t.INTERFACES, rows.interface(90, "10.0.1.9", 1, owner=owner, checked=False))
+        tx.put(t.NAT_GATEWAYS, rows.nat(1, 90, 1, "10.0.1.9"))
+        tx.put(t.ELASTIC_IPS, rows.elastic_ip(1, "198.18.0.2", 90, "10.0.1.9"))
+    lab.flush()
+
+
+def test_numbers_survive_two_translations(lab: Lab) -> None:
+    pair(lab)
+    nat_gateway(lab)
+    private = lab.task("10.0.2.20", 1, subnet=2)
+    with lab.net.listen("internet", CLIENT, 80), lab.net.listen("internet", CLIENT, 53, "udp"):
+        reports = send(
+            lab,
+            probe(private, CLIENT),
+            probe(private, CLIENT, port=81),
+            probe(private, CLIENT, "udp", 53),
+            probe(private, CLIENT, "udp", 54),
+            probe(private, CLIENT, "icmp", None),
+            deciders=OUTSIDE,
+            arrivals=("internet",),
+        )
+    kinds = [report.reply.kind if report.reply else None for report in reports]
+    assert kinds == ["syn-ack", "reset", "datagram", "unreachable", "echo-reply"]
+    for report in reports:
+        assert report.arrived == ("internet",)
+        assert report.reply is not None
+        assert report.reply.source == CLIENT
+        assert [decision.prefix for decision in report.accepted] == [rule(1001)]
+
+
+def test_what_internet_and_nat_gateways_drop(lab: Lab) -> None:
+    _client, _server = pair(lab)
+    nat_gateway(lab)
+    igw, nat = rows.IGW, rows.identifier("nat", 1)
+    public, plain = lab.task("10.0.1.20", 1, public="198.18.0.20"), lab.task("10.0.1.21", 1)
+    expected = {
+        probe(plain, CLIENT): f"D igw-no-public {igw}",
+        probe(public, "172.16.0.1"): f"D igw-private {igw}",
+        probe("internet", "198.18.0.20", source="10.9.9.9"): f"D igw-private {igw}",
+        probe("internet", "198.18.0.20", "icmp", 0): f"D igw-invalid {igw}",
+        probe("internet", "198.18.0.99"): "D route",
+        probe("internet", "198.18.0.2"): f"D nat-in {nat}",
+        probe("internet", "198.18.0.20"): f"D sg-in {rows.identifier('eni', public.number)}",
+    }
+    reports = send(lab, *expected, deciders=OUTSIDE, arrivals=("internet",))
+    seen = [report.dropped.prefix if report.dropped else report for report in reports]
+    assert seen == list(expected.values())
+    assert all(report.arrived == () for report in reports)
+
+
+def test_a_public_address_inside_the_vpc_leads_through_the_gateway(lab: Lab) -> None:
+    lab.vpc()
+    lab.gateway()
+    lab.group(1)
+    lab.group(2, rows.rule(1, 2, ports=(80, 80), cidr="0.0.0.0/0"))
+    lab.group(3, rows.rule(2, 3, ports=(80, 80), peer=1))
+    client = lab.task("10.0.1.10", 1, public="198.18.0.10")
+    web, members_only = lab.task("10.0.1.11", 2, public="198.18.0.11"), lab.task("10.0.1.12", 3, public="198.18.0.12")
+    with lab.net.listen(web.netns, web.address, 80):
+        reached, denied = send(
+            lab, probe(client, "198.18.0.11"), probe(client, "198.18.0.12"), deciders=OUTSIDE[:2], arrivals=(web,)
+        )
+    assert reached.reply is not None
+    assert (reached.reply.kind, reached.reply.source, reached.arrived) == ("syn-ack", "198.18.0.11", (web.netns,))
+    assert [decision.prefix for decision in reached.accepted] == [rule(1001), rule(1)]
+    assert [decision.source for decision in reached.accepted] == [client.address, "198.18.0.10"]
+    assert denied.dropped is not None
+    assert denied.dropped.prefix == f"D sg-in {rows.identifier('eni', members_only.number)}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import itertools
 import os
 import socket
@@ -12,7 +13,7 @@ from typing import Final
 from ecsnet.agent.namespaces import NamespaceFiles
 from ecsnet.agent.netlink import address_text
 from ecsnet.agent.nflog import Logged
-from ecsnet.agent.packet import UDP, Packet
+from ecsnet.agent.packet import Packet
 from ecsnet.agent.prober.craft import FIRST_PORT, LAST_PORT, Signature, craft
 from ecsnet.agent.prober.points import LogPoint, Points, TapPoint
 from ecsnet.agent.prober.recognise import Found, recognise
@@ -39,7 +40,7 @@ class _Word:
 class _Flight:
     """What is known of a probe so far."""
 
-    __slots__ = ("accepted", "arrived", "done", "dropped", "probe", "reply", "source", "source_port")
+    __slots__ = ("accepted", "arrived", "done", "dropped", "error", "probe", "reply", "source", "source_port")
 
     def __init__(self, probe: Probe, source: bytes, source_port: int) -> None:
         self.probe: Final = probe
@@ -49,6 +50,7 @@ class _Flight:
         self.reply: Reply | None = None
         self.dropped: list[_Word] = []
         self.accepted: list[_Word] = []
+        self.error: str | None = None
         self.done = False
 
     def is_answer(self, packet: Packet) -> bool:
@@ -115,9 +117,8 @@ class _Run:
         self._points = engine.points
         self._flights: dict[int, _Flight] = {}
         self._by_ports: dict[tuple[bytes, int, int | None], _Flight] = {}
-        self._reports: dict[int, Report] = {}
-        """Those that could not be sent."""
         self._order: list[_Flight | Report] = []
+        """As the batch; a report where there is no packet to send."""
         self._open = 0
         """Flights without conclusive evidence."""
         self._silent = 0
@@ -170,16 +171,13 @@ class _Run:
 
     def _send(self, number: int, data: bytes, sender: socket.socket, destination: str) -> None:
         flight = self._flights[number]
+        self._open += 1
         try:
             sender.sendto(data, (destination, 0))
         except OSError as error:
-            # The sender's own kernel refuses: no route, or a filter of the namespace itself.
-            del self._flights[number]
-            self._order[self._order.index(flight)] = Report(
-                number=flight.probe.number, source_port=flight.source_port, error=error.strerror
-            )
-            return
-        self._open += 1
+            flight.error = error.strerror
+            if error.errno != errno.EPERM:  # that is a filter of the sender's own namespace, which says who it is
+                self._conclude(flight)
 
     # ── reading ──────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -247,9 +245,13 @@ class _Run:
 
     @staticmethod
     def _is_answer(found: Found, flight: _Flight) -> bool:
-        if found.reply == "datagram" and found.packet.protocol == UDP:
-            return found.number is None or flight.is_answer(found.packet)
-        return found.reply is not None
+        match found.reply:
+            case "datagram":
+                return found.number is None or flight.is_answer(found.packet)
+            case "echo-reply":
+                return found.packet.type != flight.probe.port  # else an unsolicited one was sent as the probe
+            case _:
+                return found.reply is not None
 
     def _conclude(self, flight: _Flight) -> None:
         if not flight.done:
@@ -270,6 +272,7 @@ class _Run:
             dropped=self._decision(_first(item.dropped)),
             # Every router lowers the hop count, so it orders what several namespaces said; of one, the order is kept.
             accepted=tuple(self._decided(word) for word in sorted(item.accepted, key=lambda word: -word.packet.hops)),
+            error=None if item.dropped else item.error,
         )
 
     def _decision(self, word: _Word | None) -> Decision | None:

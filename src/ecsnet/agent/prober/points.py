@@ -25,7 +25,7 @@ _EXCERPT = 160
 _BURST = 1024
 _ETHERTYPES = {4: 0x0800, 6: 0x86DD}
 _FREEBIND = {4: (socket.SOL_IP, 15), 6: (socket.IPPROTO_IPV6, 78)}
-_SOL_PACKET, _PACKET_STATISTICS, _PACKET_IGNORE_OUTGOING = 263, 6, 23
+_SOL_PACKET, _PACKET_STATISTICS = 263, 6
 
 Role = Literal["arrival", "answer"]
 
@@ -111,13 +111,19 @@ class Points:
         if key in opened.taps:
             return
         steps = bpf.arrivals(version, self._signature) if role == "arrival" else bpf.answers(version)
-        with self._files.inside(netns):
-            # Protocol 0: nothing is received before the filter is in place and the socket is bound.
-            made = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK, 0)
-        bpf.attach(made, bpf.assemble(steps))
-        made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER)
         # Bound to one link where possible: kernels before 6.16 offer every packet of the machine to the others.
-        made.bind((device, _ETHERTYPES[version]))
+        # Protocol 0 until then: nothing is received before the filter is in place.
+        protocol = 0 if device else socket.htons(_ETHERTYPES[version])
+        with self._files.inside(netns):
+            made = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK, protocol)
+        try:
+            bpf.attach(made, bpf.assemble(steps))
+            made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER)
+            if device:
+                made.bind((device, _ETHERTYPES[version]))
+        except OSError as error:
+            made.close()
+            raise OSError(error.errno, f"{device} in {netns}: {error.strerror}") from error
         opened.taps[key] = self._watch(made.fileno(), TapPoint(netns=netns, role=role, socket=made))
 
     def log(self, netns: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from ecsnet.agent.packet import ACK, ICMP, ICMPV6, RST, SYN, TCP, UDP, Packet, parse
+from ecsnet.agent.packet import ACK, ICMP, ICMPV6, RST, SYN, TCP, Packet, parse
 from ecsnet.agent.prober.craft import NUMBERED, Signature
 from ecsnet.hostplan.probes import ReplyKind
 
@@ -63,6 +63,3 @@ def _numbered(data: bytes, packet: Packet, signature: Signature) -> int | None:
         return None
     value, number = NUMBERED.unpack_from(data, packet.payload)
     return number if value == signature.value else None
-
-
-__all__ = ["UDP", "Found", "recognise"]

@@ -9,6 +9,7 @@ A SYN is known as a probe by window and urgent pointer, which mean nothing witho
 
 from __future__ import annotations
 
+import functools
 import os
 import struct
 from dataclasses import dataclass, field
@@ -24,6 +25,7 @@ ECHO4, ECHO6 = 8, 128
 NUMBERED = struct.Struct("!II")
 """The payload's signature and number."""
 
+_parsed = functools.lru_cache(maxsize=1 << 16)(ip_address)
 _HOPS = 64
 _IPV4 = struct.Struct("!BBHHHBBH4s4s")
 _IPV6 = struct.Struct("!IHBB16s16s")
@@ -61,7 +63,7 @@ class Crafted:
 
 def craft(probe: Probe, number: int, source_port: int, signature: Signature) -> Crafted:
     """The packet of a probe. Raises ValueError for addresses of two families, a wrong port or none."""
-    source, destination = ip_address(probe.source), ip_address(probe.destination)
+    source, destination = _parsed(probe.source), _parsed(probe.destination)
     if source.version != destination.version:
         raise ValueError(f"{source} cannot send to {destination}: another IP version")
     ends = source.packed + destination.packed

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import functools
 import itertools
 import os
 import socket
@@ -22,6 +23,9 @@ from ecsnet.hostplan.probes import Decision, Direction, Probe, ProbeBatch, Probe
 
 _CHUNK = 64
 """Packets between two looks at what they caused: their events must fit every buffer."""
+_text = functools.lru_cache(maxsize=1 << 16)(address_text)
+"""A batch has few addresses and many packets."""
+
 _GRACE = 0.03
 """Seconds after a datagram's arrival in which an ICMP error or an answer would have come on one machine."""
 
@@ -219,7 +223,7 @@ class _Run:
             is_error = found.reply == "unreachable"
             flight.reply = Reply(
                 kind=found.reply,
-                source=address_text(packet.source),
+                source=_text(packet.source),
                 type=packet.type if is_error else None,
                 code=packet.code if is_error else None,
             )
@@ -286,8 +290,8 @@ class _Run:
             direction=word.direction,
             in_link=self._link_name(event.netns, event.in_link),
             out_link=self._link_name(event.netns, event.out_link),
-            source=address_text(packet.source),
-            destination=address_text(packet.destination),
+            source=_text(packet.source),
+            destination=_text(packet.destination),
             route=self._route(event, packet) if event.prefix == "D route" else None,
         )
 

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.network
 
 CLIENT = "198.19.255.254"
 """The internet side's own address."""
-GATEWAY = naming.internet_gateway_namespace(rows.IGW)
+GATEWAY = naming.gateway_namespace(rows.IGW)
 
 
 @pytest.fixture(scope="module")

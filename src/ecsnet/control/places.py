@@ -238,12 +238,23 @@ def _device_index(row: NetworkInterface) -> int:
 
 
 def _device_index_in(snapshot: Snapshot, row: NetworkInterface) -> int:
-    """A load balancer's interfaces are numbered in the order of its nodes."""
-    if row.attachment is not None and row.attachment.owner_kind == "load_balancer":
-        balancer = snapshot.get(LOAD_BALANCERS, row.attachment.owner)
-        nodes = [node.interface for node in balancer.nodes] if balancer else []
-        return nodes.index(row.id) if row.id in nodes else 0
-    return _device_index(row)
+    """Only an instance numbers its interfaces as the API does.
+
+    A load balancer's are numbered in the order of its nodes; a task has one, which the API shows as its second.
+    """
+    if row.attachment is None:
+        return 0
+    match row.attachment.owner_kind:
+        case "instance":
+            return row.attachment.device_index
+        case "load_balancer":
+            balancer = snapshot.get(LOAD_BALANCERS, row.attachment.owner)
+            nodes = [node.interface for node in balancer.nodes] if balancer else []
+            return nodes.index(row.id) if row.id in nodes else 0
+        case "task" | "nat":
+            return 0
+        case _:
+            assert_never(row.attachment.owner_kind)
 
 
 def _holder(snapshot: Snapshot, row: NetworkInterface) -> tuple[Kind, str, str | None]:

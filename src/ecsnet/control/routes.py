@@ -10,17 +10,20 @@ from importlib.metadata import version
 from typing import Any
 from urllib.parse import parse_qsl
 
-from ecsnet.agent.client import AskFailed
+import msgspec
+
+from ecsnet.agent.client import AgentLink, AskFailed
 from ecsnet.aws.http import HttpReply, HttpRequest, Route
 from ecsnet.control import views
 from ecsnet.control.feed import PlanFeed
 from ecsnet.control.flows.page import flows_page
 from ecsnet.control.flows.service import Flows
 from ecsnet.control.local import LocalPorts
-from ecsnet.control.places import NotFoundError
+from ecsnet.control.places import NotFoundError, resolve
+from ecsnet.control.probe import UnsendableError, probe, wanted
 from ecsnet.control.supervisor import Supervisor
 from ecsnet.control.why import ServiceError, why
-from ecsnet.fabric.kernel.naming import nat_gateway_namespace, router_namespace
+from ecsnet.fabric.kernel.naming import interface_link, nat_gateway_namespace, router_namespace
 from ecsnet.hostplan.messages import Hello
 from ecsnet.model.tables import INTERFACES, LOAD_BALANCERS, NAT_GATEWAYS, SERVICES, TASKS_BY_STATUS, VPCS
 from ecsnet.store.store import Store
@@ -81,6 +84,8 @@ class Routes:
             "GET /_ecsnet/drops": self.drops,
             "POST /_ecsnet/why": self.why,
             "GET /_ecsnet/nat": self.nat,
+            "GET /_ecsnet/capture-point": self.capture_point,
+            "POST /_ecsnet/probe": self.probe,
             "POST /_ecsnet/stand-in": self.stand_in,
             "POST /_ecsnet/reset": self.reset,
         }
@@ -166,6 +171,29 @@ class Routes:
         except ServiceError as error:
             raise RefusedError(400, str(error)) from error
 
+    async def probe(self, query: Query) -> Answer:
+        """Send one packet and say what became of it."""
+        snapshot = self._store.snapshot
+        try:
+            source, destination, port = (query.get(name, "") for name in ("from", "to", "port"))
+            source_port = int(query["source_port"]) if "source_port" in query else None
+            packet = wanted(snapshot, source, destination, port, source_port)
+            (verdict,) = await probe(snapshot, [packet], lambda batch: self._link().ask("probe", batch), deadline=1.0)
+        except (UnsendableError, ValueError) as error:
+            raise RefusedError(400, str(error), getattr(error, "hint", "")) from error
+        return 200, msgspec.to_builtins(verdict)
+
+    async def capture_point(self, query: Query) -> Answer:
+        """The router's end of an interface: every packet from and to it passes there."""
+        place = resolve(self._store.snapshot, query.get("of", ""))
+        if place.vpc is None or len(place.ends) != 1:
+            raise RefusedError(
+                400, f"{place.label} has {len(place.ends)} interfaces.", "Give an interface id: ecsnet map"
+            )
+        interface = place.ends[0].interface
+        point = {"netns": router_namespace(place.vpc), "device": interface_link(interface)}
+        return 200, {"interface": interface, "label": place.label, **point}
+
     async def stand_in(self, query: Query) -> Answer:
         task = views.find_task(self._store.snapshot, query.get("task", ""))
         container = query.get("container") or task["containers"][0]["name"]
@@ -186,11 +214,14 @@ class Routes:
         return 200, {}
 
     async def _ask(self, topic: str, argument: Mapping[str, Any]) -> dict[str, Any]:
+        answer: dict[str, Any] = json.loads(await self._link().ask(topic, json.dumps(argument).encode()))
+        return answer
+
+    def _link(self) -> AgentLink:
         link = self._supervisor.link
         if link is None:
             raise RefusedError(503, "the agent is not connected.", "See: ecsnet status")
-        answer: dict[str, Any] = json.loads(await link.ask(topic, json.dumps(argument).encode()))
-        return answer
+        return link
 
 
 def _json(handler: Handler) -> Route:

@@ -75,12 +75,15 @@ class Engine:
         self._ports = itertools.cycle(range(FIRST_PORT, LAST_PORT + 1))
 
     def run(self, batch: ProbeBatch) -> ProbeReports:
-        """Send the batch and report. Raises FileNotFoundError, BusyError, OSError about the places to watch."""
+        """Send the batch and report. What is to be watched in a namespace that is not there is left out: nothing can
+        happen in it. Raises BusyError, OSError about the other places to watch.
+        """
         self.points.sweep()
         versions = {6 if ":" in probe.source else 4 for probe in batch.probes}
-        for netns in batch.deciders:
+        for netns in filter(self._files.exists, batch.deciders):
             self.points.log(netns)
-        for tap, version in itertools.product(batch.arrivals, versions):
+        arrivals = [tap for tap in batch.arrivals if self._files.exists(tap.netns)]
+        for tap, version in itertools.product(arrivals, versions):
             self.points.tap(tap.netns, tap.device, version, "arrival")
         return _Run(batch, self).go()
 

@@ -1,0 +1,222 @@
+"""What became of a probe, in the user's nouns, from what was seen of it and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Literal
+
+import msgspec
+
+from ecsnet.control.places import Place, user_of
+from ecsnet.control.routenames import RouteNames
+from ecsnet.fabric.kernel import naming
+from ecsnet.hostplan.probes import Decision, Probe, Reply, Report
+from ecsnet.model.ec2 import NetworkInterface
+from ecsnet.model.tables import (
+    EGRESS_ONLY_GATEWAYS_BY_VPC,
+    GROUPS,
+    INTERFACES,
+    INTERFACES_BY_VPC,
+    INTERNET_GATEWAYS_BY_VPC,
+    NAT_GATEWAYS_BY_VPC,
+)
+from ecsnet.store.snapshot import Snapshot
+
+Outcome = Literal["reached", "refused", "dropped", "lost"]
+
+
+class Verdict(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """What became of a packet."""
+
+    verdict: Outcome
+    sentence: str
+    """One sentence."""
+    rule: str | None = None
+    """What decided against it: `eni-…` (its groups), `acl-…/in/100`, `rtb-… 10.0.0.0/16 blackhole`, `pcx-…`."""
+    where: str | None = None
+    """Whose filter or route that is, or where the packet arrived."""
+    direction: Literal["forward", "reply"] = "forward"
+    """`reply`: the packet arrived and its answer was dropped."""
+    accepted: tuple[str, ...] = ()
+    """The security group rules that admitted it, in the order of its walk."""
+    probe: Probe
+    report: Report
+    """The evidence."""
+
+
+class Words:
+    """Turns reports into words, for packets that cross the given VPCs."""
+
+    def __init__(self, snapshot: Snapshot, vpcs: Sequence[str]) -> None:
+        self._snapshot = snapshot
+        self._vpcs = vpcs
+        self._routes = RouteNames(snapshot)
+
+    def verdict(self, source: Place, destination: Place, probe: Probe, report: Report, missed: int) -> Verdict:
+        """The verdict on one probe; `missed` is how many observations of its batch were not read."""
+        outcome, sentence, rule, where = self._judge(source, destination, probe, report, missed)
+        return Verdict(
+            verdict=outcome,
+            sentence=sentence,
+            rule=rule,
+            where=where,
+            direction=report.dropped.direction if report.dropped else "forward",
+            accepted=tuple(decision.prefix.removeprefix("A ") for decision in report.accepted),
+            probe=probe,
+            report=report,
+        )
+
+    def _judge(
+        self, source: Place, destination: Place, probe: Probe, report: Report, missed: int
+    ) -> tuple[Outcome, str, str | None, str | None]:
+        what = described(probe)
+        if report.dropped is not None:
+            rule, where, reason = self._denied(report.dropped, probe)
+            subject = what if report.dropped.direction == "forward" else f"{what} arrived, but the answer was dropped"
+            end = "was dropped" if report.dropped.direction == "forward" else "on its way back"
+            return "dropped", f"{subject} {end}: {reason}.", rule, where
+        if report.error is not None:
+            return "lost", f"{what} could not be sent from {source.label}: {report.error}.", None, source.label
+        arrived = f" at {destination.label}" if report.arrived else ""
+        if report.reply is not None:
+            outcome, sentence = _answered(what, destination, report.reply, probe)
+            return outcome, sentence, None, destination.label if arrived else None
+        if arrived and probe.protocol == "udp":
+            text = f"{what} arrived{arrived}; nothing answered, which a datagram does not need."
+            return "reached", text, None, destination.label
+        unread = f" ({missed} observations were missed)" if missed else ""
+        if arrived:
+            return "lost", f"{what} arrived{arrived}, and no answer came back{unread}.", None, destination.label
+        seen = f" after {report.accepted[-1].prefix.removeprefix('A ')} admitted it" if report.accepted else ""
+        return "lost", f"{what} was not seen again{seen}, and no filter says that it dropped it{unread}.", None, None
+
+    # ── who denied it ────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _denied(self, decision: Decision, probe: Probe) -> tuple[str, str, str]:
+        """Rule, place and reason of a drop (the words of docs/decisions.md)."""
+        what, _, subject = decision.prefix.removeprefix("D ").partition(" ")
+        place = self._place(decision.netns)
+        ends = f"{decision.source} to {decision.destination}"
+        if what.startswith("acl-"):
+            return what, place, _acl(what)
+        match what:
+            case "sg-in" | "sg-out":
+                return subject, self._interface_words(subject), self._groups(what, subject)
+            case "acl":
+                return "no network ACL", place, "the subnet has no network ACL"
+            case "spoof":
+                sender = self._interface(decision.in_link)
+                text = f"{decision.source} (or the MAC address) is not {sender}'s own and its source check is on"
+                return sender, self._interface_words(sender), text
+            case "dstcheck":
+                receiver = self._interface(decision.out_link)
+                text = f"{receiver} does not own {decision.destination} and its destination check is on"
+                return receiver, self._interface_words(receiver), text
+            case "route" if decision.netns == naming.INTERNET:
+                return "no route", place, f"no gateway owns {decision.destination}"
+            case "route":
+                rule, text = self._routes.missing(decision, self._vpc(decision.netns), self._row(decision.in_link))
+                return rule, place, text
+            case "pcx":
+                return subject, f"peering {subject}", f"{ends} is not between the two peered VPCs"
+            case "igw-no-public":
+                return subject, place, f"{decision.source} has no public address"
+            case "igw-private":
+                return subject, place, f"{ends} has a private address on the internet side"
+            case "igw-unassigned":
+                return subject, place, f"no interface has the public address {decision.destination}"
+            case "igw-invalid":
+                return subject, place, "it belongs to no connection"
+            case "nat-source":
+                return subject, place, f"{decision.source} is not in the gateway's VPC"
+            case "nat-protocol":
+                return subject, place, "the gateway translates TCP, UDP and ICMP only"
+            case "nat-state":
+                return subject, place, "the gateway does not know the connection"
+            case "nat-in":
+                return subject, place, "a NAT gateway accepts no connection from outside"
+            case "eigw":
+                return subject, place, "an egress-only gateway accepts no connection from outside"
+            case "limit":
+                return "limit", place, "more than 1,024 packets a second went to local services"
+            case "service":
+                return "service", place, f"{decision.destination} has no service at {described(probe)}"
+            case "invalid":
+                return "invalid", place, "it belongs to no connection"
+            case "gate":
+                return "gate", place, f"the interface behind {decision.out_link} is not in force yet"
+            case _:
+                return subject or what, place, decision.prefix.removeprefix("D ")
+
+    def _groups(self, side: str, interface: str) -> str:
+        row = self._snapshot.get(INTERFACES, interface)
+        rows = [self._snapshot.get(GROUPS, key) for key in row.groups] if row is not None else []
+        groups = ", ".join(f"{group.name} ({group.id})" for group in rows if group is not None) or "no group"
+        direction = "inbound" if side == "sg-in" else "outbound"
+        return f"no {direction} rule of {groups} admits it at {self._interface_words(interface)}"
+
+    # ── kernel names → the user's ────────────────────────────────────────────────────────────────────────────────
+
+    def _interface_words(self, interface: str) -> str:
+        row = self._snapshot.get(INTERFACES, interface)
+        return interface if row is None else f"{user_of(self._snapshot, row)}, {interface}"
+
+    @cached_property
+    def _rows(self) -> dict[str, NetworkInterface]:
+        rows = (row for vpc in self._vpcs for row in self._snapshot.find(INTERFACES_BY_VPC, vpc))
+        return {naming.interface_link(row.id): row for row in rows}
+
+    def _row(self, link: str) -> NetworkInterface | None:
+        return self._rows.get(link)
+
+    def _interface(self, link: str) -> str:
+        row = self._row(link)
+        return link if row is None else row.id
+
+    @cached_property
+    def _places(self) -> dict[str, str]:
+        found = {naming.INTERNET: "the internet"}
+        for vpc in self._vpcs:
+            found[naming.router_namespace(vpc)] = vpc
+            for key in self._snapshot.keys(INTERNET_GATEWAYS_BY_VPC, vpc):
+                found[naming.gateway_namespace(key)] = f"internet gateway {key}"
+            for key in self._snapshot.keys(EGRESS_ONLY_GATEWAYS_BY_VPC, vpc):
+                found[naming.gateway_namespace(key)] = f"egress-only internet gateway {key}"
+            for key in self._snapshot.keys(NAT_GATEWAYS_BY_VPC, vpc):
+                found[naming.nat_gateway_namespace(key)] = f"NAT gateway {key}"
+        return found
+
+    def _place(self, netns: str) -> str:
+        return self._places.get(netns, netns)
+
+    def _vpc(self, netns: str) -> str | None:
+        return next((vpc for vpc in self._vpcs if naming.router_namespace(vpc) == netns), None)
+
+
+def described(probe: Probe) -> str:
+    """The packet in a word: `tcp/443`."""
+    match probe.protocol:
+        case "icmp":
+            return "icmp echo" if probe.port is None else f"icmp type {probe.port}"
+        case protocol:
+            return f"{protocol}/{probe.port}"
+
+
+def _acl(what: str) -> str:
+    acl, direction, number = what.split("/")
+    side = "inbound" if direction == "in" else "outbound"
+    return f"{acl} has no {side} entry for it" if number == "*" else f"{side} entry {number} of {acl} denies it"
+
+
+def _answered(what: str, destination: Place, reply: Reply, probe: Probe) -> tuple[Outcome, str]:
+    by = destination.label if reply.source == probe.destination else reply.source
+    match reply.kind:
+        case "syn-ack" | "datagram" | "echo-reply":
+            return "reached", f"{what} reached {by}, which answered."
+        case "reset":
+            return "refused", f"{what} reached {by}, where nothing listens: the connection was reset."
+        case "unreachable" if (reply.type, reply.code) in ((3, 3), (1, 4)):
+            return "refused", f"{what} reached {by}, where nothing listens: the port is unreachable."
+        case "unreachable":
+            return "refused", f"{what} was answered by {reply.source} with ICMP type {reply.type} code {reply.code}."

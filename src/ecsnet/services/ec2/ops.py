@@ -26,6 +26,7 @@ from ecsnet.services.ec2.interfaces import (
     attach_interface,
     detach_interface,
     interface_status,
+    is_attached,
     release_interface,
     validate_subnets_and_groups,
 )
@@ -59,6 +60,7 @@ __all__ = [
     "in_force",
     "interface_status",
     "interfaces_of",
+    "is_attached",
     "make_nat_available",
     "make_running",
     "primary_interface",

@@ -219,6 +219,10 @@ def _update_address(env: Env, id_: str, before: Properties, after: Properties) -
     allocation = _allocation(env, id_)
     if allocation is None:
         raise AwsError("InvalidAddress.NotFound", f"Address '{id_}' not found.")
+    if after.get("InstanceId") != before.get("InstanceId"):
+        _leave_instance(env, id_, before)
+        if after.get("InstanceId"):
+            env.run("ec2", "AssociateAddress", {"AllocationId": allocation, "InstanceId": after["InstanceId"]})
     retag(env, allocation, before, after)
     return Made(id=id_, attributes={"AllocationId": allocation, "PublicIp": id_})
 
@@ -233,7 +237,14 @@ def _allocation(env: Env, public_ip: str) -> str | None:
 def _delete_address(env: Env, id_: str, p: Properties) -> None:
     allocation = _allocation(env, id_)
     if allocation is not None:
+        _leave_instance(env, id_, p)
         delete_if_there(env, "ec2", "ReleaseAddress", {"AllocationId": allocation})
+
+
+def _leave_instance(env: Env, public_ip: str, p: Properties) -> None:
+    """Undo the association that the address's own property InstanceId made."""
+    if p.get("InstanceId"):
+        delete_if_there(env, "ec2", "DisassociateAddress", {"PublicIp": public_ip})
 
 
 def _associate_address(env: Env, p: Properties) -> Made:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
+
+import msgspec
 
 from ecsnet.model import tables
 from ecsnet.services.call import AwsError
@@ -97,11 +100,26 @@ def _delete_vpc(env: Env, vpc: str, p: Properties) -> None:
 def _create_block(env: Env, p: Properties) -> Made:
     reply = env.run("ec2", "AssociateVpcCidrBlock", dict(p))
     association = reply.get("CidrBlockAssociation") or reply.get("Ipv6CidrBlockAssociation") or {}
+    refresh(env, p["VpcId"], _vpc_facts(env, p["VpcId"]))
     return Made(id=association["AssociationId"], attributes={"Id": association["AssociationId"]})
 
 
 def _delete_block(env: Env, id_: str, p: Properties) -> None:
     delete_if_there(env, "ec2", "DisassociateVpcCidrBlock", {"AssociationId": id_})
+    if env.call.tx.get(tables.VPCS, p["VpcId"]) is not None:
+        refresh(env, p["VpcId"], _vpc_facts(env, p["VpcId"]))
+
+
+def refresh(env: Env, physical: str, attributes: Mapping[str, Any]) -> None:
+    """A resource that another one changed: Fn::GetAtt gives what holds now.
+
+    `Fn::GetAtt VPC.Ipv6CidrBlocks` beside a VPCCidrBlock is how templates of AWS's own lay out subnets.
+    """
+    for row in list(env.call.tx.find(tables.STACK_RESOURCES_BY_PHYSICAL, physical)):
+        if row.physical is not None:
+            found = {**json.loads(row.physical.attributes), **attributes}
+            made = msgspec.structs.replace(row.physical, attributes=json.dumps(found))
+            env.call.tx.put(tables.STACK_RESOURCES, msgspec.structs.replace(row, physical=made))
 
 
 # ── Subnet ───────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -171,6 +189,19 @@ def _delete_subnet(env: Env, subnet: str, p: Properties) -> None:
     delete_if_there(env, "ec2", "DeleteSubnet", {"SubnetId": subnet})
 
 
+def _create_subnet_block(env: Env, p: Properties) -> Made:
+    reply = env.run("ec2", "AssociateSubnetCidrBlock", dict(p))
+    association = reply["Ipv6CidrBlockAssociation"]["AssociationId"]
+    refresh(env, p["SubnetId"], _subnet_facts(env, p["SubnetId"]))
+    return Made(id=association, attributes={"Id": association})
+
+
+def _delete_subnet_block(env: Env, id_: str, p: Properties) -> None:
+    delete_if_there(env, "ec2", "DisassociateSubnetCidrBlock", {"AssociationId": id_})
+    if env.call.tx.get(tables.SUBNETS, p["SubnetId"]) is not None:
+        refresh(env, p["SubnetId"], _subnet_facts(env, p["SubnetId"]))
+
+
 # ── Internet gateway ─────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -187,6 +218,25 @@ def _update_gateway(env: Env, id_: str, before: Properties, after: Properties) -
 
 def _delete_gateway(env: Env, id_: str, p: Properties) -> None:
     delete_if_there(env, "ec2", "DeleteInternetGateway", {"InternetGatewayId": id_})
+
+
+def _create_egress_only(env: Env, p: Properties) -> Made:
+    reply = env.run(
+        "ec2",
+        "CreateEgressOnlyInternetGateway",
+        {"VpcId": p.get("VpcId"), "TagSpecifications": tagged(env, p, "egress-only-internet-gateway")},
+    )
+    gateway = reply["EgressOnlyInternetGateway"]["EgressOnlyInternetGatewayId"]
+    return Made(id=gateway, attributes={"Id": gateway})
+
+
+def _update_egress_only(env: Env, id_: str, before: Properties, after: Properties) -> Made:
+    retag(env, id_, before, after)
+    return Made(id=id_, attributes={"Id": id_})
+
+
+def _delete_egress_only(env: Env, id_: str, p: Properties) -> None:
+    delete_if_there(env, "ec2", "DeleteEgressOnlyInternetGateway", {"EgressOnlyInternetGatewayId": id_})
 
 
 def _attach(env: Env, p: Properties) -> Made:
@@ -318,6 +368,14 @@ PROVISIONERS = (
     Native(type="AWS::EC2::VPC", create=_create_vpc, update=_update_vpc, delete=_delete_vpc),
     Native(type="AWS::EC2::VPCCidrBlock", create=_create_block, delete=_delete_block),
     Native(type="AWS::EC2::Subnet", create=_create_subnet, update=_update_subnet, delete=_delete_subnet),
+    Native(type="AWS::EC2::SubnetCidrBlock", create=_create_subnet_block, delete=_delete_subnet_block),
+    Native(
+        type="AWS::EC2::EgressOnlyInternetGateway",
+        create=_create_egress_only,
+        update=_update_egress_only,
+        delete=_delete_egress_only,
+        replace_on=("VpcId",),
+    ),
     Native(type="AWS::EC2::InternetGateway", create=_create_gateway, update=_update_gateway, delete=_delete_gateway),
     Native(type="AWS::EC2::VPCGatewayAttachment", create=_attach, delete=_detach),
     Native(type="AWS::EC2::EIP", create=_create_address, update=_update_address, delete=_delete_address),

@@ -162,6 +162,14 @@ def _create_interface(env: Env, p: Properties) -> Made:
             "PrivateIpAddress": p.get("PrivateIpAddress"),
             "PrivateIpAddresses": p.get("PrivateIpAddresses"),
             "SecondaryPrivateIpAddressCount": p.get("SecondaryPrivateIpAddressCount"),
+            "Ipv4Prefixes": p.get("Ipv4Prefixes"),
+            "Ipv4PrefixCount": p.get("Ipv4PrefixCount"),
+            "Ipv6Addresses": p.get("Ipv6Addresses"),
+            "Ipv6AddressCount": p.get("Ipv6AddressCount"),
+            "Ipv6Prefixes": p.get("Ipv6Prefixes"),
+            "Ipv6PrefixCount": p.get("Ipv6PrefixCount"),
+            "EnablePrimaryIpv6": p.get("EnablePrimaryIpv6"),
+            "ConnectionTrackingSpecification": p.get("ConnectionTrackingSpecification"),
             "InterfaceType": p.get("InterfaceType"),
             "TagSpecifications": tagged(env, p, "network-interface"),
         },
@@ -187,7 +195,8 @@ def _interface_facts(env: Env, interface: str) -> Mapping[str, Any]:
     return {
         "Id": interface,
         "VpcId": row.vpc,
-        "PrimaryPrivateIpAddress": str(row.private_ip),
+        "PrimaryPrivateIpAddress": "" if row.private_ip is None else str(row.private_ip),
+        "PrimaryIpv6Address": str(row.ipv6_ips[0]) if row.primary_ipv6 else "",
         "SecondaryPrivateIpAddresses": [str(address) for address in row.secondary_ips],
     }
 

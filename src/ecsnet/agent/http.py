@@ -50,6 +50,11 @@ class Ends:
     peer_port: int
 
 
+def _without_mapping(address: str) -> str:
+    """An IPv4 address as such, also when it came by a socket of both families (RFC 4291, section 2.5.5.2)."""
+    return address.removeprefix("::ffff:")
+
+
 Handler = Callable[[Request, Ends], Response | Awaitable[Response]]
 
 
@@ -73,7 +78,9 @@ class HttpConnection(asyncio.Protocol):
         if peer is None:  # the peer reset the connection before it was accepted
             self._transport.abort()
             return
-        self._ends = Ends(address=own[0], port=own[1], peer_address=peer[0], peer_port=peer[1])
+        self._ends = Ends(
+            address=_without_mapping(own[0]), port=own[1], peer_address=_without_mapping(peer[0]), peer_port=peer[1]
+        )
         self._connections.add(self)
 
     def connection_lost(self, exc: Exception | None) -> None:

@@ -61,7 +61,10 @@ _TCP_IDLE_SECONDS = 350
 
 
 def _nodes(balancer: LoadBalancer) -> tuple[Node, ...]:
-    return tuple(Node(router=balancer.vpc, port=node.interface, address=node.private_ip) for node in balancer.nodes)
+    return tuple(
+        Node(router=balancer.vpc, port=node.interface, address=node.private_ip, ipv6=node.ipv6_ip)
+        for node in balancer.nodes
+    )
 
 
 def _balancer_attribute(balancer: LoadBalancer, key: str) -> str:

@@ -64,9 +64,12 @@ def balancer_name(view: View, arn: str) -> Iterator[AddressName]:
         addresses = tuple(node.public_ip for node in nodes if node.public_ip is not None)
     else:
         addresses = tuple(node.private_ip for node in nodes)
+    sixes = tuple(node.ipv6_ip for node in nodes if node.ipv6_ip is not None)
     if addresses:
         name = balancer.dns_name.lower()
-        yield AddressName(router=None, zone=name.partition(".")[2], name=name, addresses=addresses, ttl=TTL, owner=arn)
+        yield AddressName(
+            router=None, zone=name.partition(".")[2], name=name, addresses=(*addresses, *sixes), ttl=TTL, owner=arn
+        )
 
 
 def _find_healthy_zones(view: View, arn: str) -> frozenset[str]:

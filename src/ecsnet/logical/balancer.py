@@ -7,7 +7,7 @@ AWS resources for which the objects exist.
 
 from __future__ import annotations
 
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv6Address
 from typing import Literal
 
 from ecsnet.logical.base import LogicalObject
@@ -20,6 +20,8 @@ class Node(LogicalObject, frozen=True, kw_only=True, gc=False):
     port: str
     """Id of the Port that the balancer's host holds."""
     address: IPv4Address
+    ipv6: IPv6Address | None = None
+    """It listens there too; it dials from `address`."""
 
 
 class Tls(LogicalObject, frozen=True, kw_only=True, gc=False):

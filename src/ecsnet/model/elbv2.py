@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv6Address
 from typing import Literal
 
 from ecsnet.model.base import Record, Tags
@@ -16,6 +16,7 @@ class LoadBalancerNode(Record, frozen=True, kw_only=True, gc=False):
     interface: str
     private_ip: IPv4Address
     public_ip: IPv4Address | None = None
+    ipv6_ip: IPv6Address | None = None
 
 
 class LoadBalancer(Record, frozen=True, kw_only=True, gc=False):

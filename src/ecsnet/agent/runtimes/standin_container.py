@@ -33,12 +33,14 @@ def open_sockets(workload: Workload) -> Sockets:
     try:
         for port in workload.ports:
             kind = socket.SOCK_STREAM if port.protocol == "tcp" else socket.SOCK_DGRAM
-            opened = socket.socket(socket.AF_INET, kind | socket.SOCK_NONBLOCK)
+            # One socket for both families, as most servers have.
+            opened = socket.socket(socket.AF_INET6, kind | socket.SOCK_NONBLOCK)
             made.append(opened)
+            opened.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
             if port.protocol == "tcp":
                 opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
-                opened.bind(("0.0.0.0", port.port))
+                opened.bind(("::", port.port))
             except OSError as error:
                 where = f"{port.port}/{port.protocol}"
                 raise OSError(error.errno, f"cannot listen on port {where}: {error.strerror}") from error

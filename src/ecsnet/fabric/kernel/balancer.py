@@ -64,12 +64,22 @@ def _resource(
 
 
 def _place(balancer: str, node: logical.Node, port: int) -> Json:
+    return _socket(balancer, str(node.address), port)
+
+
+def _socket(balancer: str, address: str, port: int) -> Json:
     namespace = naming.load_balancer_namespace(balancer)
     return {
-        "address": str(node.address),
+        "address": address,
         "port_value": port,
         "network_namespace_filepath": f"/run/netns/{namespace}",
     }
+
+
+def _more_addresses(balancer: str, node: logical.Node, port: int) -> Json:
+    if node.ipv6 is None:
+        return {}
+    return {"additional_addresses": [{"address": {"socket_address": _socket(balancer, str(node.ipv6), port)}}]}
 
 
 def _node_keys(balancer: str, node: logical.Node) -> tuple[str, ...]:
@@ -96,6 +106,7 @@ def lower_front_end(item: logical.FrontEnd) -> Iterator[EnvoyResource]:
             {
                 "name": name,
                 "address": {"socket_address": _place(item.balancer, node, item.port)},
+                **_more_addresses(item.balancer, node, item.port),
                 "filter_chains": [chain],
                 "per_connection_buffer_limit_bytes": 1_048_576,
             },

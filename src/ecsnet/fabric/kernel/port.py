@@ -7,9 +7,9 @@ everything else of the port (`naming.published_keys`).
 from __future__ import annotations
 
 from collections.abc import Iterator
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Address
 
-from ecsnet.fabric.kernel import gates, group, internet_gateway, naming, nft, router, segment
+from ecsnet.fabric.kernel import gates, group, host_side, internet_gateway, naming, nft, router, segment
 from ecsnet.hostplan.kernel import (
     Address,
     HostObject,
@@ -18,31 +18,15 @@ from ecsnet.hostplan.kernel import (
     Namespace,
     Neighbour,
     NftElement,
-    PolicyRule,
     Route,
     chain_key,
 )
 from ecsnet.logical.network import Host, IpAddress, OpenPort, Port
 from ecsnet.model.base import IpNetwork
 
-ROUTER_MAC = "02:ff:ff:ff:ff:01"
-"""The router's end of every port; each veth is a network of its own, so one address serves all."""
-
-ROUTER_LINK_LOCAL = "fe80:ec2::1"
-"""The IPv6 gateway of every port (VPC user guide: routers answer from a link-local address)."""
-
 _PORT_LINK_LOCAL = "fe80:ec2::a"
 """The port itself, as a next hop of the router."""
 
-_PORT_TABLE = 100
-"""Route table of a host's first port; packets from port k's addresses use table 100 + k."""
-
-_PORT_RULE = 100
-
-_WITH_SEVERAL_PORTS = frozenset({"balancer", "instance"})
-_WITH_ALL_ADDRESSES = frozenset({"instance", "task", "nat"})
-"""Amazon Linux configures what the metadata service lists; nobody inside a task could do it. A NAT gateway that did not
-know its secondary addresses would translate and send back what is addressed to them."""
 
 _HOST_SYSCTLS: tuple[tuple[str, str], ...] = (
     # A container may listen on port 80 whatever its user is, as on Fargate.
@@ -107,7 +91,7 @@ def _links(port: Port) -> Iterator[HostObject]:
     netns, link = naming.router_namespace(port.router), naming.interface_link(port.id)
     inside, device = host_namespace(port.host_kind, port.host), naming.interface_device(port.index)
     veth = Link(
-        a=LinkEnd(netns=netns, name=link, mac=ROUTER_MAC),
+        a=LinkEnd(netns=netns, name=link, mac=host_side.ROUTER_MAC),
         b=LinkEnd(netns=inside, name=device, mac=port.mac),
         mtu=internet_gateway.VPC_MTU,
         owner=port.id,
@@ -121,9 +105,9 @@ def _links(port: Port) -> Iterator[HostObject]:
     for prefix in port.prefixes:
         yield _prefix_route(port, netns, link, prefix, veth.key)
     if _has_ipv6(port):
-        yield Address(netns=netns, link=link, address=f"{ROUTER_LINK_LOCAL}/128", via=veth.key)
+        yield Address(netns=netns, link=link, address=f"{host_side.ROUTER_LINK_LOCAL}/128", via=veth.key)
         yield Neighbour(netns=netns, link=link, address=_PORT_LINK_LOCAL, mac=port.mac, via=veth.key)
-    yield from _inside(port, inside, device, veth.key)
+    yield from host_side.lower(port, inside, device, veth.key)
 
 
 def _has_ipv6(port: Port) -> bool:
@@ -134,50 +118,6 @@ def _prefix_route(port: Port, netns: str, link: str, prefix: IpNetwork, via: str
     """Through a next hop that is a permanent neighbour: the block's own addresses would be dynamic ones."""
     next_hop = port.addresses[0] if prefix.version == 4 else _PORT_LINK_LOCAL
     return Route(netns=netns, destination=str(prefix), gateway=str(next_hop), link=link, onlink=True, via=via)
-
-
-def _inside(port: Port, netns: str, device: str, via: str) -> Iterator[HostObject]:
-    if port.network is not None:
-        yield from _inside4(port, str(port.addresses[0]), port.network, netns, device, via)
-    sixes = [address for address in port.addresses if address.version == 6]
-    for six in sixes:
-        yield Address(netns=netns, link=device, address=f"{six}/128", via=via)
-    if sixes and port.index == 0:
-        yield Neighbour(netns=netns, link=device, address=ROUTER_LINK_LOCAL, mac=ROUTER_MAC, via=via)
-        yield Route(netns=netns, destination="::/0", gateway=ROUTER_LINK_LOCAL, link=device, onlink=True, via=via)
-
-
-def _inside4(port: Port, address: str, network: IPv4Network, netns: str, device: str, via: str) -> Iterator[HostObject]:
-    """The owner's end. It shows its real prefix, but reaches everything, also its neighbours, through the gateway."""
-    gateway = str(port.gateway)
-    yield Address(netns=netns, link=device, address=f"{address}/{network.prefixlen}", via=via)
-    yield Neighbour(netns=netns, link=device, address=gateway, mac=ROUTER_MAC, via=via)
-    tables = [254] if port.host_kind not in _WITH_SEVERAL_PORTS else [_PORT_TABLE + port.index]
-    if port.host_kind in _WITH_SEVERAL_PORTS:
-        # Replies leave through the port on which the request came, whatever the destination.
-        for own in port.addresses:
-            if own.version == 4:
-                yield PolicyRule(netns=netns, family="ip", priority=_PORT_RULE, source=f"{own}/32", table=tables[0])
-        if port.index == 0:
-            tables.append(254)
-    if port.host_kind in _WITH_ALL_ADDRESSES:
-        for own in port.addresses[1:]:
-            if own.version == 4:
-                yield Address(netns=netns, link=device, address=f"{own}/32", via=via)
-    for table in tables:
-        yield Route(netns=netns, table=table, destination=f"{gateway}/32", link=device, source=address, via=via)
-        for destination in (str(network), "0.0.0.0/0"):
-            # onlink: the routes of a table need no order among themselves
-            yield Route(
-                netns=netns,
-                table=table,
-                destination=destination,
-                gateway=gateway,
-                link=device,
-                source=address,
-                onlink=True,
-                via=via,
-            )
 
 
 def _single(address: IpAddress) -> str:

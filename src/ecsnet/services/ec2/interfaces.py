@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv6Address
 from typing import Literal
 
 import msgspec
@@ -128,6 +128,17 @@ def attach_interface(call: Call, interface: str, attachment: ec2.Attachment) -> 
     if eni.attachment is not None:
         raise interface_in_use(interface)
     return call.tx.put(INTERFACES, msgspec.structs.replace(eni, attachment=attachment))
+
+
+def set_ipv6(call: Call, interface: str, *, wanted: bool) -> IPv6Address | None:
+    """Make the interface of a service have one IPv6 address, or none."""
+    eni = families.INTERFACE.require(call, interface)
+    if wanted and not eni.ipv6_ips:
+        six = pick_ipv6(call, families.SUBNET.require(call, eni.subnet))
+        eni = call.tx.put(INTERFACES, msgspec.structs.replace(eni, ipv6_ips=(six,)))
+    elif not wanted and eni.ipv6_ips:
+        eni = call.tx.put(INTERFACES, msgspec.structs.replace(eni, ipv6_ips=()))
+    return eni.ipv6_ips[0] if eni.ipv6_ips else None
 
 
 def detach_interface(call: Call, interface: str) -> ec2.NetworkInterface:

@@ -28,6 +28,7 @@ from ecsnet.services.ec2.interfaces import (
     interface_status,
     is_attached,
     release_interface,
+    set_ipv6,
     validate_subnets_and_groups,
 )
 from ecsnet.services.ec2.nat_addresses import finish_drains
@@ -69,6 +70,7 @@ __all__ = [
     "public_ip_of",
     "release_interface",
     "seed_account",
+    "set_ipv6",
     "set_tags",
     "validate_subnets_and_groups",
 ]

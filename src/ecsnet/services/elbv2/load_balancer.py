@@ -61,8 +61,7 @@ def create_load_balancer(call: Call, request: Request) -> Reply:
         raise not_implemented("CreateLoadBalancer", f"load balancers of type '{kind}'")
     name = _name(request["Name"])
     scheme = _scheme(request.get("Scheme", "internet-facing"))
-    if request.get("IpAddressType", "ipv4") != "ipv4":
-        raise not_implemented("CreateLoadBalancer", f"the IP address type '{request['IpAddressType']}'")
+    ip_address_type = _ip_address_type("CreateLoadBalancer", kind, request)
     subnets = _subnets(call, kind, request)
     vpc = subnets[0].vpc
     groups = _groups(call, kind, vpc, request.get("SecurityGroups") or ())
@@ -97,12 +96,21 @@ def create_load_balancer(call: Call, request: Request) -> Reply:
         vpc=vpc,
         nodes=(),
         groups=groups,
+        ip_address_type=ip_address_type,
         created=call.now,
         tags=tags.parse(request),
     )
     balancer = msgspec.structs.replace(balancer, nodes=tuple(_node(call, balancer, subnet) for subnet in subnets))
     call.tx.put(LOAD_BALANCERS, balancer)
     return {"LoadBalancers": [describe(call, balancer)]}
+
+
+def _ip_address_type(operation: str, kind: str, request: Request) -> str:
+    """ipv4 or dualstack. A dualstack network load balancer and one without public IPv4 addresses are not built."""
+    wanted: str = request.get("IpAddressType") or "ipv4"
+    if wanted != "ipv4" and (kind, wanted) != ("application", "dualstack"):
+        raise not_implemented(operation, f"the IP address type '{wanted}' of {kind} load balancers")
+    return wanted
 
 
 def _name(name: str) -> str:
@@ -179,6 +187,8 @@ def _node(call: Call, balancer: LoadBalancer, subnet: Subnet) -> LoadBalancerNod
         raise errors.invalid_subnet(
             f"Not enough IP space available in {subnet.id}. ELB requires at least 8 free IP addresses in each subnet."
         )
+    if balancer.ip_address_type == "dualstack" and subnet.ipv6_cidr is None:
+        raise errors.invalid_subnet(f"The subnet '{subnet.id}' must have an associated IPv6 CIDR block")
     interface = ec2.allocate_interface(
         call,
         subnet=subnet.id,
@@ -195,7 +205,7 @@ def _node(call: Call, balancer: LoadBalancer, subnet: Subnet) -> LoadBalancerNod
             attached=call.now,
         ),
         public_ip=balancer.scheme == "internet-facing",
-        ipv6=False,
+        ipv6=balancer.ip_address_type == "dualstack",
     )
     if interface.private_ip is None:
         raise errors.invalid_subnet(f"The subnet '{subnet.id}' has no IPv4 CIDR block")
@@ -205,6 +215,7 @@ def _node(call: Call, balancer: LoadBalancer, subnet: Subnet) -> LoadBalancerNod
         interface=interface.id,
         private_ip=interface.private_ip,
         public_ip=interface.auto_public_ip,
+        ipv6_ip=interface.ipv6_ips[0] if interface.ipv6_ips else None,
     )
 
 
@@ -259,9 +270,26 @@ def set_security_groups(call: Call, request: Request) -> Reply:
     return {"SecurityGroupIds": list(groups)}
 
 
+def set_ip_address_type(call: Call, request: Request) -> Reply:
+    """Give every node an IPv6 address, or take it away (API operation `SetIpAddressType`)."""
+    balancer = _get(call, request["LoadBalancerArn"])
+    wanted = _ip_address_type("SetIpAddressType", balancer.type, request)
+    nodes = []
+    for node in balancer.nodes:
+        subnet = call.tx.get(SUBNETS, node.subnet)
+        if subnet is None or (wanted == "dualstack" and subnet.ipv6_cidr is None):
+            raise errors.invalid_subnet(f"The subnet '{node.subnet}' must have an associated IPv6 CIDR block")
+        six = ec2.set_ipv6(call, node.interface, wanted=wanted == "dualstack")
+        nodes.append(msgspec.structs.replace(node, ipv6_ip=six))
+    call.tx.put(LOAD_BALANCERS, msgspec.structs.replace(balancer, ip_address_type=wanted, nodes=tuple(nodes)))
+    return {"IpAddressType": wanted}
+
+
 def set_subnets(call: Call, request: Request) -> Reply:
     """Replace the subnets; the node of a subnet that stays keeps its interface and address."""
     balancer = _get(call, request["LoadBalancerArn"])
+    if request.get("IpAddressType") not in (None, balancer.ip_address_type):
+        raise not_implemented("SetSubnets", "another IpAddressType at the same time: call SetIpAddressType first")
     subnets = _subnets(call, balancer.type, request)
     if subnets[0].vpc != balancer.vpc:
         raise errors.invalid_configuration(f"The subnets must belong to VPC '{balancer.vpc}'")
@@ -314,4 +342,5 @@ OPERATIONS: tuple[Operation, ...] = (
     write("DeleteLoadBalancer", delete_load_balancer),
     write("SetSecurityGroups", set_security_groups),
     write("SetSubnets", set_subnets),
+    write("SetIpAddressType", set_ip_address_type),
 )

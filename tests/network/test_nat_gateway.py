@@ -5,6 +5,7 @@ Source: VPC user guide, "NAT gateway basics" and "Troubleshoot NAT gateways".
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Callable, Iterable, Iterator
 
@@ -26,6 +27,7 @@ pytestmark = pytest.mark.network
 
 INTERNET = str(INTERNET_CLIENT)
 NAT = rows.identifier("nat", 1)
+PEERING = rows.identifier("pcx", 1)
 NETNS = naming.nat_gateway_namespace(NAT)
 PORTS = 10
 
@@ -169,9 +171,77 @@ def test_nobody_outside_reaches_it(make: Callable[..., tuple[Lab, Task]]) -> Non
 
 def test_a_private_gateway_does_not_reach_the_internet(make: Callable[..., tuple[Lab, Task]]) -> None:
     lab, client = make()
-    lab.group(2, rows.rule(2, 2, ports=(80, 80), cidr="10.0.1.9/32"))
     with lab.store.transaction() as tx:
         tx.delete(t.ELASTIC_IPS, rows.identifier("eipalloc", 1))
     lab.flush()
     with lab.net.listen("internet", INTERNET, 80):
         assert lab.net.tcp(client.netns, INTERNET, 80) is None
+
+
+def test_a_peered_vpc_sees_the_gateway_and_cannot_go_through_it(make: Callable[..., tuple[Lab, Task]]) -> None:
+    """Replies come back without a route for the client's subnet: they are addressed to the gateway."""
+    lab, client = make()
+    peer = _peered_vpc(lab)
+    with lab.net.listen(peer.netns, peer.address, 80), lab.net.listen("internet", INTERNET, 80):
+        assert lab.net.tcp(client.netns, peer.address, 80) == "10.0.1.9"
+        assert lab.net.tcp(client.netns, INTERNET, 80) == "198.18.0.2"
+        assert lab.net.tcp(peer.netns, INTERNET, 80) is None
+
+
+def _peered_vpc(lab: Lab) -> Task:
+    """VPC 2, 10.1.0.0/16, whose default route leads to VPC 1; the gateway's subnet has a route to it."""
+    vpc = rows.identifier("vpc", 2)
+    with lab.store.transaction() as tx:
+        tx.put(t.VPCS, rows.vpc(2, "10.1.0.0/16"))
+        tx.put(t.ROUTE_TABLES, rows.route_table(11, rows.route("0.0.0.0/0", "pcx", PEERING), vpc=vpc))
+        tx.put(t.ROUTE_TABLE_ASSOCIATIONS, rows.association(11, 11, vpc=vpc, main=True))
+        tx.put(t.ACLS, rows.acl(11, rows.entry(100), rows.entry(100, egress=True), vpc=vpc, default=True))
+        tx.put(t.SUBNETS, rows.subnet(11, "10.1.1.0/24", vpc))
+        tx.put(t.ACL_ASSOCIATIONS, rows.acl_association(11, 11, vpc))
+        tx.put(t.PEERINGS, rows.peering(1, 1, 2))
+        to_peer, out = rows.route("10.1.0.0/16", "pcx", PEERING), rows.route("0.0.0.0/0", "igw", rows.IGW)
+        tx.put(t.ROUTE_TABLES, rows.route_table(1, to_peer, out))
+    lab.group(2, rows.rule(2, 2, protocol="-1", cidr="10.0.1.9/32"), vpc=2)
+    return lab.task("10.1.1.10", 2, subnet=11, vpc=2)
+
+
+RAW = """
+import socket, struct, sys
+made = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW)
+source, target, protocol = sys.argv[1:]
+header = struct.pack(
+    "!BBHHHBBH4s4s", 0x45, 0, 0, 0, 0, 64, int(protocol), 0, socket.inet_aton(source), socket.inet_aton(target)
+)
+made.sendto(header + struct.pack("!HHHH", 4000, 53, 8, 0), (target, 0))
+"""
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "protocol", "decision"),
+    [
+        ("10.0.2.30", INTERNET, "47", "nat-protocol"),
+        ("203.0.113.7", INTERNET, "17", "nat-source"),
+        ("10.0.2.30", "10.0.1.9", "17", "nat-in"),
+    ],
+)
+def test_what_it_does_not_carry_is_counted_by_reason(
+    make: Callable[..., tuple[Lab, Task]], source: str, target: str, protocol: str, decision: str
+) -> None:
+    """Sent by an instance without source/destination check, which may send from any address."""
+    lab, _ = make()
+    netns = lab.instance(1)
+    lab.interface("10.0.2.30", 1, subnet=2, instance=1, checked=False)
+    done = lab.net.run(netns, sys.executable, "-c", RAW, source, target, protocol)
+    assert done.returncode == 0, done.stderr
+    wait_until(lambda: _decided(lab, f"D {decision} {NAT}") == 1, 3, f"nothing was dropped as {decision}")
+
+
+def _decided(lab: Lab, prefix: str) -> int:
+    """Packets that the gateway's rules ended under a log prefix."""
+    done = lab.net.run(NETNS, "nft", "-j", "list", "table", "ip", "ecs")
+    found = 0
+    for item in json.loads(done.stdout)["nftables"]:
+        words = item.get("rule", {}).get("expr", ())
+        if any(word.get("log", {}).get("prefix") == prefix for word in words if isinstance(word, dict)):
+            found += sum(word["counter"]["packets"] for word in words if "counter" in word)
+    return found

@@ -21,6 +21,8 @@ from ecsnet.testing.waiting import eventually
 pytestmark = [pytest.mark.network]
 
 SPEED = 30.0
+INTERNET = "198.19.255.254"
+"""The address of the machine on the internet side."""
 ROLE = "arn:aws:iam::123456789012:role/flow-logs"
 FIELDS = (
     "interface-id", "srcaddr", "dstaddr", "srcport", "dstport", "protocol", "packets", "bytes", "action", "log-status",
@@ -345,6 +347,53 @@ def test_an_untracked_flow_is_counted_and_ends_with_its_rule(lab: Lab) -> None:
             peer.close()
     accepted = lab.found(log, srcport=port, dstport="90", action="ACCEPT")
     assert sum(int(row["bytes"]) for row in accepted) < 1000, "what was denied is not counted as admitted"
+
+
+def test_through_a_nat_gateway_its_interface_has_records_with_both_addresses(lab: Lab) -> None:
+    """VPC user guide, "Traffic through a NAT gateway"."""
+    instance, ec2 = lab.instance, lab.instance.client("ec2")
+    public = ec2.create_subnet(VpcId=lab.vpc, CidrBlock="10.70.3.0/24")["Subnet"]["SubnetId"]
+    gateway = ec2.create_internet_gateway()["InternetGateway"]["InternetGatewayId"]
+    ec2.attach_internet_gateway(InternetGatewayId=gateway, VpcId=lab.vpc)
+    tables = [ec2.create_route_table(VpcId=lab.vpc)["RouteTable"]["RouteTableId"] for _ in range(2)]
+    for table, subnet in zip(tables, (public, lab.subnets[0]), strict=True):
+        ec2.associate_route_table(RouteTableId=table, SubnetId=subnet)
+    ec2.create_route(RouteTableId=tables[0], DestinationCidrBlock="0.0.0.0/0", GatewayId=gateway)
+    eip = ec2.allocate_address(Domain="vpc")["AllocationId"]
+    nat = ec2.create_nat_gateway(SubnetId=public, AllocationId=eip)["NatGateway"]["NatGatewayId"]
+    ec2.get_waiter("nat_gateway_available").wait(NatGatewayIds=[nat], WaiterConfig={"Delay": 1, "MaxAttempts": 20})
+    ec2.create_route(RouteTableId=tables[1], DestinationCidrBlock="0.0.0.0/0", NatGatewayId=nat)
+    address = ec2.describe_nat_gateways(NatGatewayIds=[nat])["NatGateways"][0]["NatGatewayAddresses"][0]
+    log = lab.flow_log(lab.vpc, LogFormat=FORMAT + " ${ecs-task-arn}")
+    with instance.inside("internet"):
+        listener = socket.create_server((INTERNET, 8080))
+    listener.settimeout(5)
+    with listener:
+        stream = lab.connect(lab.client, INTERNET, 8080)
+        assert stream is not None
+        peer, _ = listener.accept()
+        peer.sendall(PAYLOAD)
+        assert stream.recv(4096)
+        stream.close()
+        peer.close()
+    (row, *_) = lab.wait(log, interface_id=lab.client.interface, dstport="8080", flow_direction="egress")
+    assert (row["dstaddr"], row["traffic-path"], row["action"]) == (INTERNET, "1", "ACCEPT")
+    own, inside = address["NetworkInterfaceId"], {"pkt_srcaddr": lab.client.address, "pkt_dstaddr": INTERNET}
+    (row, *_) = lab.wait(log, interface_id=own, flow_direction="ingress", **inside)
+    assert (row["srcaddr"], row["dstaddr"]) == (lab.client.address, address["PrivateIp"])
+    (row, *_) = lab.wait(log, interface_id=own, flow_direction="egress", pkt_srcaddr=INTERNET)
+    assert (row["srcaddr"], row["dstaddr"]) == (address["PrivateIp"], lab.client.address)
+    (row, *_) = lab.wait(log, interface_id=own, flow_direction="egress", pkt_dstaddr=INTERNET)
+    assert (row["srcaddr"], row["pkt-srcaddr"]) == (address["PrivateIp"], address["PrivateIp"])
+
+
+def test_a_packet_without_a_route_is_accepted_at_its_sender_and_nobodys_record(lab: Lab) -> None:
+    log = lab.flow_log(lab.vpc, LogFormat=FORMAT + " ${sublocation-id}")
+    assert lab.connect(lab.client, "10.70.9.9", 86, timeout=0.5) is None
+    (row, *_) = lab.wait(log, dstaddr="10.70.9.9")
+    assert (row["interface-id"], row["action"], row["flow-direction"]) == (lab.client.interface, "ACCEPT", "egress")
+    lab.one_more_interval(log)
+    assert {row["interface-id"] for row in lab.found(log, dstaddr="10.70.9.9")} == {lab.client.interface}
 
 
 def test_a_spoofed_packet_is_a_reject_of_its_sender(lab: Lab) -> None:

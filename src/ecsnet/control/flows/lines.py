@@ -136,6 +136,10 @@ _FIELDS: dict[str, Value] = {
     "traffic-path": _of(lambda record: record.path),
     "ecs-cluster-arn": _task(lambda snapshot, task: task.cluster),
     "ecs-cluster-name": _task(lambda snapshot, task: task.cluster.rpartition("/")[2]),
+    "ecs-container-instance-arn": _task(lambda snapshot, task: task.container_instance),
+    "ecs-container-instance-id": _task(
+        lambda snapshot, task: task.container_instance.rpartition("/")[2] if task.container_instance else None
+    ),
     "ecs-container-id": _task(_container(0)),
     "ecs-second-container-id": _task(_container(1)),
     "ecs-service-name": _task(_service),

@@ -9,6 +9,8 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
+
 from ecsnet.control.flows.batches import Batch, batches
 from ecsnet.control.flows.deliver import Deliverer, DeliveryError
 from ecsnet.control.flows.reading import Reading
@@ -75,6 +77,8 @@ class Flows:
         self._router_vpc: dict[str, str] = {}
         self._ready = 0
         """Viewers whose flows are being read."""
+        self._gaps: set[str] = set()
+        """Routers of which an interval was lost; the next one says so."""
         self._queue: asyncio.Queue[Interval] = asyncio.Queue(WAITING)
 
     # ── who watches ──────────────────────────────────────────────────────────────────────────────────────────────
@@ -151,9 +155,13 @@ class Flows:
     def _received(self, message: Interval | Live) -> None:
         match message:
             case Interval():
+                if message.router in self._gaps:
+                    message = msgspec.structs.replace(message, missed=True)
                 try:
                     self._queue.put_nowait(message)
+                    self._gaps.discard(message.router)
                 except asyncio.QueueFull:
+                    self._gaps.add(message.router)
                     LOG.warning("an interval of flows was lost: deliveries are too slow")
             case Live():
                 self._show(message)

@@ -26,6 +26,8 @@ def _create(env: Env, p: Properties) -> Made:
         "TagSpecifications": tagged(env, p, "vpc-flow-log"),
         **{name: p[name] for name in _MEMBERS if name in p},
     }
+    if "MaxAggregationInterval" in p:
+        request["MaxAggregationInterval"] = int(p["MaxAggregationInterval"])
     reply = env.run("ec2", "CreateFlowLogs", {name: value for name, value in request.items() if value is not None})
     for failed in reply.get("Unsuccessful") or ():
         raise AwsError(failed["Error"]["Code"], failed["Error"]["Message"])

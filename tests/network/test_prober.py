@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterator
 from typing import Any
 
-import msgspec
 import pytest
 import rows
+from probing import CLIENT, probe, send
 from vpc_lab import Lab, Task, router
 
 from ecsnet.fabric.kernel import naming
-from ecsnet.hostplan.probes import Probe, ProbeBatch, ProbeReports, Report, Tap
+from ecsnet.hostplan.probes import Probe
 from ecsnet.model import tables as t
 from ecsnet.testing.world import TestWorld, throw_away_world
 
 pytestmark = pytest.mark.network
 
-CLIENT = "198.19.255.254"
-"""The internet side's own address."""
 GATEWAY = naming.gateway_namespace(rows.IGW)
 
 
@@ -33,36 +30,6 @@ def net() -> Iterator[TestWorld]:
 def lab(net: TestWorld) -> Iterator[Lab]:
     yield Lab(net)
     net.sync()
-
-
-def send(
-    lab: Lab, *probes: Probe, deciders: tuple[str, ...] = (), arrivals: tuple[Task | str, ...] = ()
-) -> list[Report]:
-    """The reports of probes that are sent together; nothing may have been missed."""
-    taps = tuple(
-        Tap(netns=place, device="") if isinstance(place, str) else Tap(netns=place.netns, device="eth0")
-        for place in arrivals
-    )
-    batch = ProbeBatch(probes=probes, deciders=deciders or (router(),), arrivals=taps)
-    answer = msgspec.convert(lab.net.ask("probe", **msgspec.to_builtins(batch)), ProbeReports)
-    assert answer.missed == 0
-    assert [report.number for report in answer.reports] == [probe.number for probe in probes]
-    return list(answer.reports)
-
-
-def probe(
-    origin: Task | str, destination: Task | str, protocol: Any = "tcp", port: int | None = 80, **more: Any
-) -> Probe:
-    if isinstance(origin, str):
-        start = {"netns": origin, "device": "", "source": CLIENT}
-    else:
-        start = {"netns": origin.netns, "device": "eth0", "source": origin.address}
-    address = destination if isinstance(destination, str) else destination.address
-    fields = {**start, "destination": address, "protocol": protocol, "port": port, **more}
-    return Probe(number=next(_NUMBERS), **fields)
-
-
-_NUMBERS = itertools.count(1)
 
 
 def pair(lab: Lab, *, subnet: int = 1) -> tuple[Task, Task]:

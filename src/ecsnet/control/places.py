@@ -11,7 +11,7 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Literal, assert_never
 
 from ecsnet.fabric.kernel import naming
-from ecsnet.logical.network import INTERNET_CLIENT
+from ecsnet.logical.network import INTERNET_CLIENT, INTERNET_CLIENT6
 from ecsnet.model.ec2 import NetworkInterface
 from ecsnet.model.ecs import Task, TaskStatus, holds_interface
 from ecsnet.model.elbv2 import LoadBalancer
@@ -84,7 +84,7 @@ def resolve(snapshot: Snapshot, name: str, vpc: str | None = None) -> Place:
     if name == "internet":
         return Place(
             kind="internet", id=name, label="the internet", vpc=None, namespace=naming.INTERNET, ends=(),
-            addresses=(INTERNET_CLIENT,),
+            addresses=(INTERNET_CLIENT, INTERNET_CLIENT6),
         )  # fmt: skip
     try:
         return _address(snapshot, ip_address(name), vpc)

@@ -16,7 +16,7 @@ from ecsnet.control.places import Place, resolve
 from ecsnet.control.verdict import Verdict, Words
 from ecsnet.fabric.kernel import naming
 from ecsnet.hostplan.probes import Probe, ProbeBatch, ProbeReports, Protocol, Tap
-from ecsnet.logical.network import INTERNET_CLIENT
+from ecsnet.logical.network import INTERNET_CLIENT, INTERNET_CLIENT6
 from ecsnet.model.tables import (
     EGRESS_ONLY_GATEWAYS_BY_VPC,
     INTERNET_GATEWAYS_BY_VPC,
@@ -151,20 +151,20 @@ def _probe(number: int, item: Wanted) -> Probe:
 
 
 def _destination(item: Wanted) -> IpAddress:
-    """The best address of the destination for this source: from the internet, a public one."""
+    """The best address of the destination for this source: of an IP version that it has; from the internet, public."""
+    addresses = item.destination.addresses
     if item.source.kind == "internet":
-        public = [address for end in item.destination.ends for address in end.public]
-        if public:
-            return public[0]
-    if not item.destination.addresses:
+        public = tuple(address for end in item.destination.ends for address in end.public)
+        addresses = (*public, *addresses)
+    if not addresses:
         raise UnsendableError(f"{item.destination.label} has no address.")
-    return item.destination.addresses[0]
+    return next((address for address in addresses if _start(item.source, address.version)[1]), addresses[0])
 
 
 def _start(place: Place, version: int) -> tuple[str, IpAddress | None]:
     """Device and address from which a place sends."""
     if place.kind == "internet":
-        return "", INTERNET_CLIENT if version == INTERNET_CLIENT.version else None
+        return "", INTERNET_CLIENT if version == 4 else INTERNET_CLIENT6
     for end in place.ends:
         for address in end.addresses:
             if address.version == version:

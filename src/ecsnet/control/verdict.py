@@ -10,6 +10,7 @@ import msgspec
 
 from ecsnet.control.places import Place, user_of
 from ecsnet.control.routenames import RouteNames
+from ecsnet.decision import Drop, What, parse
 from ecsnet.fabric.kernel import naming
 from ecsnet.hostplan.probes import Decision, Probe, Reply, Report
 from ecsnet.model.ec2 import NetworkInterface
@@ -93,67 +94,38 @@ class Words:
 
     # ── who denied it ────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _denied(self, decision: Decision, probe: Probe) -> tuple[str, str, str]:
-        """Rule, place and reason of a drop (the words of docs/decisions.md)."""
-        what, _, subject = decision.prefix.removeprefix("D ").partition(" ")
-        place = self._place(decision.netns)
-        ends = f"{decision.source} to {decision.destination}"
-        if what.startswith("acl-"):
-            return what, place, _acl(what)
-        match what:
-            case "sg-in" | "sg-out":
-                return subject, self._interface_words(subject), self._groups(what, subject)
-            case "acl":
-                return "no network ACL", place, "the subnet has no network ACL"
-            case "spoof":
-                sender = self._interface(decision.in_link)
-                text = f"{decision.source} (or the MAC address) is not {sender}'s own and its source check is on"
-                return sender, self._interface_words(sender), text
-            case "dstcheck":
-                receiver = self._interface(decision.out_link)
-                text = f"{receiver} does not own {decision.destination} and its destination check is on"
-                return receiver, self._interface_words(receiver), text
-            case "route" if decision.netns == naming.INTERNET:
-                return "no route", place, f"no gateway owns {decision.destination}"
-            case "route":
-                rule, text = self._routes.missing(decision, self._vpc(decision.netns), self._row(decision.in_link))
-                return rule, place, text
-            case "pcx":
-                return subject, f"peering {subject}", f"{ends} is not between the two peered VPCs"
-            case "igw-no-public":
-                return subject, place, f"{decision.source} has no public address"
-            case "igw-private":
-                return subject, place, f"{ends} has a private address on the internet side"
-            case "igw-unassigned":
-                return subject, place, f"no interface has the public address {decision.destination}"
-            case "igw-invalid":
-                return subject, place, "it belongs to no connection"
-            case "nat-source":
-                return subject, place, f"{decision.source} is not in the gateway's VPC"
-            case "nat-protocol":
-                return subject, place, "the gateway translates TCP, UDP and ICMP only"
-            case "nat-state":
-                return subject, place, "the gateway does not know the connection"
-            case "nat-in":
-                return subject, place, "a NAT gateway accepts no connection from outside"
-            case "eigw":
-                return subject, place, "an egress-only gateway accepts no connection from outside"
-            case "limit":
-                return "limit", place, "more than 1,024 packets a second went to local services"
-            case "service":
-                return "service", place, f"{decision.destination} has no service at {described(probe)}"
-            case "invalid":
-                return "invalid", place, "it belongs to no connection"
-            case "gate":
-                return "gate", place, f"the interface behind {decision.out_link} is not in force yet"
+    def _denied(self, seen: Decision, probe: Probe) -> tuple[str, str, str]:
+        """Rule, place and reason of a drop."""
+        drop, place = parse(seen.prefix), self._place(seen.netns)
+        assert isinstance(drop, Drop)
+        sender, receiver = self._interface(seen.in_link), self._interface(seen.out_link)
+        match drop.what:
+            case What.ACL:
+                return drop.id, place, _acl(drop.id)
+            case What.SG_IN | What.SG_OUT:
+                return drop.id, self._interface_words(drop.id), self._groups(drop.what, drop.id)
+            case What.SPOOF:
+                reason = f"{seen.source} or the MAC address is not {sender}'s own, and its source check is on"
+                return sender, self._interface_words(sender), reason
+            case What.DESTINATION_CHECK:
+                reason = f"{receiver} does not own {seen.destination}, and its destination check is on"
+                return receiver, self._interface_words(receiver), reason
+            case What.ROUTE if seen.netns == naming.INTERNET:
+                return "no route", place, f"no gateway owns {seen.destination}"
+            case What.ROUTE:
+                rule, reason = self._routes.missing(seen, self._vpc(seen.netns), self._row(seen.in_link))
+                return rule, place, reason
+            case What.PEERING:
+                reason = f"{seen.source} to {seen.destination} is not between the two peered VPCs"
+                return drop.id, f"peering {drop.id}", reason
             case _:
-                return subject or what, place, decision.prefix.removeprefix("D ")
+                return drop.id or drop.what.value, place, _plain_reason(drop.what, seen, described(probe))
 
-    def _groups(self, side: str, interface: str) -> str:
+    def _groups(self, side: What, interface: str) -> str:
         row = self._snapshot.get(INTERFACES, interface)
         rows = [self._snapshot.get(GROUPS, key) for key in row.groups] if row is not None else []
         groups = ", ".join(f"{group.name} ({group.id})" for group in rows if group is not None) or "no group"
-        direction = "inbound" if side == "sg-in" else "outbound"
+        direction = "inbound" if side is What.SG_IN else "outbound"
         return f"no {direction} rule of {groups} admits it at {self._interface_words(interface)}"
 
     # ── kernel names → the user's ────────────────────────────────────────────────────────────────────────────────
@@ -201,6 +173,27 @@ def described(probe: Probe) -> str:
             return "icmp echo" if probe.port is None else f"icmp type {probe.port}"
         case protocol:
             return f"{protocol}/{probe.port}"
+
+
+def _plain_reason(what: What, seen: Decision, probe: str) -> str:
+    """The reason of a drop whose subject says the rest."""
+    reasons = {
+        What.ACL_MISSING: "the subnet has no network ACL",
+        What.INVALID: "it belongs to no connection",
+        What.GATE: f"the interface behind {seen.out_link} is not in force yet",
+        What.IGW_NO_PUBLIC: f"{seen.source} has no public address",
+        What.IGW_PRIVATE: f"{seen.source} to {seen.destination} has a private address on the internet side",
+        What.IGW_UNASSIGNED: f"no interface has the public address {seen.destination}",
+        What.IGW_INVALID: "it belongs to no connection",
+        What.NAT_SOURCE: f"{seen.source} is not in the gateway's VPC",
+        What.NAT_PROTOCOL: "the gateway translates TCP, UDP and ICMP only",
+        What.NAT_STATE: "the gateway does not know the connection",
+        What.NAT_IN: "a NAT gateway accepts no connection from outside",
+        What.EGRESS_ONLY: "an egress-only gateway accepts no connection from outside",
+        What.LIMIT: "more than 1,024 packets a second went to local services",
+        What.SERVICE: f"{seen.destination} has no service at {probe}",
+    }
+    return reasons.get(what, what.value)
 
 
 def _acl(what: str) -> str:

@@ -10,8 +10,9 @@ from ecsnet.agent.netlink import Netlink, NetlinkError, Request, address_text, a
 from ecsnet.hostplan.probes import RouteSeen
 
 _GETROUTE = 26
-_LOOKUP_TABLE, _FIB_MATCH = 0x1000, 0x2000
-"""Flags: name the table that matched (without it the answer always says main), and the route instead of its use."""
+_FLAGS = {socket.AF_INET: 0x1000 | 0x2000, socket.AF_INET6: 0x2000}
+"""RTM_F_FIB_MATCH: the route, not what becomes of the packet. RTM_F_LOOKUP_TABLE: its table; IPv4 otherwise always says
+main, IPv6 always says the truth and refuses the flag."""
 _DESTINATION, _SOURCE, _IN, _OUT, _TABLE, _MARK = 1, 2, 3, 4, 15, 16
 _MESSAGE = struct.Struct("=BBBBBBBBI")
 """struct rtmsg: family, destination and source length, tos, table, protocol, scope, type, flags."""
@@ -27,7 +28,7 @@ def look_up(source: bytes, destination: bytes, in_link: int, mark: int) -> Route
     """
     bits = 8 * len(destination)
     family = socket.AF_INET if bits == 32 else socket.AF_INET6
-    body = _MESSAGE.pack(family, bits, bits, 0, 0, 0, 0, 0, _LOOKUP_TABLE | _FIB_MATCH)
+    body = _MESSAGE.pack(family, bits, bits, 0, 0, 0, 0, 0, _FLAGS[family])
     body += attribute(_DESTINATION, destination) + attribute(_SOURCE, source) + u32(_MARK, mark)
     if in_link:
         body += u32(_IN, in_link)

@@ -245,9 +245,16 @@ class Cloud:
         return arn
 
     def container_instance(
-        self, subnet: int = 0, *, cpu: int = 2048, memory: int = 4096, type: str = "t3.medium", **more: Any
+        self,
+        subnet: int = 0,
+        *,
+        cpu: int = 2048,
+        memory: int = 4096,
+        type: str = "t3.medium",
+        interfaces: int = 3,
+        **more: Any,
     ) -> str:
-        """An EC2 instance of three interfaces in a subnet whose agent came up; answers the container instance's ARN."""
+        """An EC2 instance in a subnet whose agent came up; answers the container instance's ARN."""
         with self.store.transaction() as tx:
             call = self.call(tx)
             home = tx.get(SUBNETS, self.subnets[subnet])
@@ -292,7 +299,7 @@ class Cloud:
                 az=home.az,
                 vpc=home.vpc,
                 subnet=home.id,
-                interfaces=3,
+                interfaces=interfaces,
                 **more,
             )
             return ecs_ops.register_instance(call, where, machine, connected=True).arn

@@ -9,6 +9,9 @@ import msgspec
 from ecsnet.model.ecs import CircuitBreaker, Deployment, Service
 from ecsnet.services.call import Call
 from ecsnet.services.ecs import events
+from ecsnet.services.ecs import ops as ecs_ops
+
+_FAILED = "ECS deployment circuit breaker: tasks failed to start."
 
 _SMALLEST, _LARGEST = 3, 200
 """Bounds of the default threshold."""
@@ -41,11 +44,13 @@ def check_breaker(call: Call, service: Service) -> Service:
         call,
         primary,
         rollout="FAILED",
-        rollout_reason="ECS deployment circuit breaker: tasks failed to start.",
+        rollout_reason=_FAILED,
     )
     earlier = next((one for one in service.deployments[1:] if one.was_completed), None)
     if not breaker.rollback or earlier is None:
+        ecs_ops.finish_deployment(call, service, primary, "STOPPED", reason=_FAILED)
         return msgspec.structs.replace(service, deployments=(failed, *service.deployments[1:]))
+    ecs_ops.finish_deployment(call, service, primary, "ROLLBACK_IN_PROGRESS", reason=_FAILED, back_to=earlier)
     again = _changed(
         call,
         earlier,
@@ -78,6 +83,7 @@ def complete(call: Call, service: Service) -> Service:
             was_completed=True,
         )
         service = events.add(call, service, events.completed(primary.id))
+        ecs_ops.deployment_completed(call, msgspec.structs.replace(service, deployments=(primary,)))
     if not service.steady:
         service = events.add(call, service, events.STEADY)
     return msgspec.structs.replace(service, deployments=(primary,), steady=True)

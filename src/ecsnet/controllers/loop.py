@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from ecsnet.controllers import (
+    container_agent,
     instance,
     interface,
     marks,
@@ -212,4 +213,5 @@ CONTROLLERS: Mapping[str, Controller] = {
     marks.NAT: Controller(step=nat_gateway.step, home=_nat_home),
     marks.PEERING: Controller(step=vpc_peering.step, home=_peering_home),
     marks.INSTANCE: Controller(step=instance.step, home=_instance_home),
+    marks.CONTAINER_AGENT: Controller(step=container_agent.step, home=_instance_home),
 }

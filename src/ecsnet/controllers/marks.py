@@ -48,7 +48,7 @@ Mark = tuple[str, str]
 """(controller name, key)."""
 
 TASK, SERVICE, TARGET, NAT, INTERFACE, DEFINITION = "task", "service", "target", "nat", "interface", "task_definition"
-INSTANCE, PEERING = "instance", "vpc_peering"
+INSTANCE, PEERING, CONTAINER_AGENT = "instance", "vpc_peering", "container_agent"
 
 
 def of_commit(commit: Commit) -> Iterator[Mark]:
@@ -69,6 +69,7 @@ def everything(snapshot: Snapshot) -> Iterator[Mark]:
         yield NAT, gateway.id
     for instance in snapshot.rows(INSTANCES):
         yield INSTANCE, instance.id
+        yield CONTAINER_AGENT, instance.id
     for peering in snapshot.rows(PEERINGS):
         yield PEERING, peering.id
     for target in snapshot.rows(TARGETS):
@@ -133,6 +134,7 @@ def _owner(interface: str, eni: ec2.NetworkInterface | None, after: Snapshot) ->
 def _instance(change: Change, after: Snapshot) -> Iterator[Mark]:
     """The instance itself, or what was seen of it; both have its id as their key."""
     yield INSTANCE, change.key
+    yield CONTAINER_AGENT, change.key
 
 
 def _nat(change: Change, after: Snapshot) -> Iterator[Mark]:

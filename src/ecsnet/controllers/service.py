@@ -157,5 +157,6 @@ def _expire(call: Call, service: Service) -> float | None:
     due = (service.inactive_since or call.now) + INACTIVE_KEPT / call.settings.speed
     if call.now < due:
         return due
+    ecs_ops.forget_deployments(call, service.arn)
     call.tx.delete(SERVICES, service.arn)
     return None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ipaddress import IPv4Address, IPv6Address
 
-from ecsnet.model import capacity, cloudformation, ec2, ecs, elbv2, sts
+from ecsnet.model import capacity, cloudformation, ec2, ecs, elbv2, rollout, sts
 from ecsnet.model.base import scope
 from ecsnet.store.schema import Index, Schema, Table
 
@@ -75,6 +75,8 @@ SERVICES = Table(name="service", record=ecs.Service, key=lambda r: r.arn)
 TASKS = Table(name="task", record=ecs.Task, key=lambda r: r.arn)
 CONTAINER_INSTANCES = Table(name="container_instance", record=capacity.ContainerInstance, key=lambda r: r.arn)
 CAPACITY_PROVIDERS = Table(name="capacity_provider", record=capacity.CapacityProvider, key=lambda r: r.arn)
+SERVICE_DEPLOYMENTS = Table(name="service_deployment", record=rollout.ServiceDeployment, key=lambda r: r.arn)
+SERVICE_REVISIONS = Table(name="service_revision", record=rollout.ServiceRevision, key=lambda r: r.arn)
 OBSERVED_CONTAINERS = Table(
     name="observed_container", record=ecs.ObservedContainer, key=lambda r: container_key(r.task, r.container)
 )
@@ -365,6 +367,9 @@ SERVICES_BY_PROVIDER = Index(
         {item.provider for one in r.deployments for item in one.capacity_strategy} if r.status == "ACTIVE" else ()
     ),
 )
+SERVICE_DEPLOYMENTS_BY_SERVICE = Index(
+    name="service_deployment_by_service", table=SERVICE_DEPLOYMENTS, values=lambda r: (r.service,)
+)
 CONTAINER_INSTANCES_BY_CLUSTER = Index(
     name="container_instance_by_cluster",
     table=CONTAINER_INSTANCES,
@@ -373,8 +378,9 @@ CONTAINER_INSTANCES_BY_CLUSTER = Index(
 CONTAINER_INSTANCES_BY_INSTANCE = Index(
     name="container_instance_by_instance",
     table=CONTAINER_INSTANCES,
-    values=lambda r: (r.instance,) if r.status != "INACTIVE" else (),
+    values=lambda r: (r.instance,),
 )
+"""Every registration of an instance, INACTIVE ones included."""
 CONTAINER_INSTANCES_BY_PROVIDER = Index(
     name="container_instance_by_provider",
     table=CONTAINER_INSTANCES,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import tempfile
 from collections import Counter
 from pathlib import Path
@@ -13,8 +14,10 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from ecs_harness import Cloud
 from ecsnet.controllers.loop import Controllers
-from ecsnet.model.ecs import TASK_TRANSITIONS, TaskStatus, holds_interface
-from ecsnet.model.tables import INTERFACES, SCHEMA, SERVICES, TARGETS, TASKS
+from ecsnet.model.capacity import Reservation, added
+from ecsnet.model.ecs import TASK_TRANSITIONS, TaskStatus, holds_interface, holds_resources
+from ecsnet.model.tables import CONTAINER_INSTANCES, INTERFACES, SCHEMA, SERVICES, TARGETS, TASKS
+from ecsnet.services.call import AwsError
 from ecsnet.store.store import Store
 
 
@@ -42,22 +45,35 @@ class Lifecycle(RuleBasedStateMachine):
         self.cloud.store.close()
         self.directory.cleanup()
 
-    @initialize(balanced=st.booleans(), percent=st.sampled_from([(100, 200), (0, 100), (50, 200)]))
-    def begin(self, balanced: bool, percent: tuple[int, int]) -> None:
+    @initialize(
+        balanced=st.booleans(),
+        mode=st.sampled_from(["fargate", "bridge", "awsvpc"]),
+        percent=st.sampled_from([(100, 200), (0, 100), (50, 200)]),
+    )
+    def begin(self, balanced: bool, mode: str, percent: tuple[int, int]) -> None:
         cloud = self.cloud
         cloud.ecs("CreateCluster")
-        cloud.definition()
+        self.mode = mode
+        if mode != "fargate":
+            self.instances = [cloud.container_instance(number % 2, interfaces=9) for number in range(2)]
+        self.define("web:1")
         self.request: dict[str, Any] = {
             "serviceName": "web",
             "taskDefinition": "web",
-            "launchType": "FARGATE",
-            "networkConfiguration": cloud.network(),
+            "launchType": "FARGATE" if mode == "fargate" else "EC2",
+            "networkConfiguration": None if mode == "bridge" else cloud.network(),
             "deploymentConfiguration": {"minimumHealthyPercent": percent[0], "maximumPercent": percent[1]},
         }
         if balanced:
-            group = cloud.balancer("web", delay=20)
+            group = cloud.balancer("web", delay=20, type="instance" if mode == "bridge" else "ip")
             self.request["loadBalancers"] = [{"targetGroupArn": group, "containerName": "app", "containerPort": 80}]
         self.create(2)
+
+    def define(self, image: str) -> None:
+        if self.mode == "fargate":
+            self.cloud.definition(image=image)
+        else:
+            self.cloud.modal_definition(self.mode, image=image, portMappings=[{"containerPort": 80}])
 
     def service(self) -> Any:
         return self.cloud.store.snapshot.get(SERVICES, SERVICE)
@@ -74,7 +90,7 @@ class Lifecycle(RuleBasedStateMachine):
     def redeploy(self, broken: bool) -> None:
         image = "broken" if broken else "web:1"
         self.cloud.broken_images = {"broken"}
-        self.cloud.definition(image=image)
+        self.define(image)
         if self.service() is not None and self.service().status == "ACTIVE":
             self.cloud.ecs("UpdateService", service="web", taskDefinition="web")
 
@@ -90,7 +106,15 @@ class Lifecycle(RuleBasedStateMachine):
 
     @rule()
     def run_task(self) -> None:
-        self.cloud.run_task(taskDefinition="web:1")
+        given = {name: self.request[name] for name in ("launchType", "networkConfiguration")}
+        with contextlib.suppress(AwsError):  # every instance drains
+            self.cloud.ecs("RunTask", taskDefinition="web:1", **given)
+
+    @precondition(lambda self: self.mode != "fargate")
+    @rule(choice=st.integers(0, 1), status=st.sampled_from(["ACTIVE", "DRAINING"]))
+    def drain(self, choice: int, status: str) -> None:
+        arn = self.instances[choice]
+        self.cloud.ecs("UpdateContainerInstancesState", containerInstances=[arn], status=status)
 
     def _tasks(self) -> list[Any]:
         return sorted(self.cloud.store.snapshot.rows(TASKS), key=lambda task: task.arn)
@@ -138,6 +162,11 @@ class Lifecycle(RuleBasedStateMachine):
         """With a working image and healthy targets the service reaches what it wants."""
         cloud = self.cloud
         cloud.broken_images = set()
+        if self.mode != "fargate":
+            for task in self._tasks():
+                if task.service is None:
+                    cloud.ecs("StopTask", task=task.arn)
+            cloud.ecs("UpdateContainerInstancesState", containerInstances=self.instances, status="ACTIVE")
         for _ in range(12):
             cloud.settle()
             for target in {target.id for target in cloud.store.snapshot.rows(TARGETS)}:
@@ -158,6 +187,18 @@ class Lifecycle(RuleBasedStateMachine):
                 assert live == []
             case "DRAINING":
                 raise AssertionError("a service drains for ever")
+
+    @invariant()
+    def instances_hold_what_their_tasks_take(self) -> None:
+        snapshot = self.cloud.store.snapshot
+        for row in snapshot.rows(CONTAINER_INSTANCES):
+            total = Reservation()
+            for task in snapshot.rows(TASKS):
+                if task.container_instance == row.arn and holds_resources(task):
+                    total = added(total, task.reserved)
+            assert row.used == total
+            assert row.used.enis <= row.task_enis
+            assert len(set(row.used.dynamic)) == len(row.used.dynamic)
 
     @invariant()
     def no_address_is_given_twice(self) -> None:
@@ -185,10 +226,15 @@ class Lifecycle(RuleBasedStateMachine):
     @invariant()
     def targets_belong_to_tasks_in_service(self) -> None:
         snapshot = self.cloud.store.snapshot
-        by_address = {str(task.private_ip): task for task in snapshot.rows(TASKS) if holds_interface(task)}
+        owners = {
+            (one.id, one.port): task
+            for task in snapshot.rows(TASKS)
+            if task.last_status in (TaskStatus.ACTIVATING, TaskStatus.RUNNING)
+            for one in task.registrations
+        }
         for target in snapshot.rows(TARGETS):
             if target.draining_since is None:
-                assert by_address[target.id].last_status in (TaskStatus.ACTIVATING, TaskStatus.RUNNING)
+                assert owners[(target.id, target.port)].last_status in (TaskStatus.ACTIVATING, TaskStatus.RUNNING)
 
 
 Lifecycle.TestCase.settings = settings(

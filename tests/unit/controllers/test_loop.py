@@ -77,5 +77,6 @@ def test_every_mark_has_a_controller() -> None:
         marks.INTERFACE,
         marks.DEFINITION,
         marks.INSTANCE,
+        marks.CONTAINER_AGENT,
         marks.PEERING,
     }

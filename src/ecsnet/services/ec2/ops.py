@@ -11,6 +11,7 @@ from ecsnet.services.ec2.addressing import (
     public_ip_of,
 )
 from ecsnet.services.ec2.default_vpc import find_default_vpc, seed_account
+from ecsnet.services.ec2.instance_type import instance_type
 from ecsnet.services.ec2.instances import (
     INSTANCE_LISTED_AFTER_END,
     finish_stop,
@@ -59,6 +60,7 @@ __all__ = [
     "forget_instance",
     "forget_nat_gateway",
     "in_force",
+    "instance_type",
     "interface_status",
     "interfaces_of",
     "is_attached",

@@ -168,7 +168,16 @@ def _provider(call: Call, cluster: Cluster, group: str | None) -> str | None:
 
 def find_by_instance(call: Call, instance: str) -> ContainerInstance | None:
     """The registration of an EC2 (or managed) instance that is not INACTIVE."""
-    return next(iter(call.tx.find(CONTAINER_INSTANCES_BY_INSTANCE, instance)), None)
+    rows = call.tx.find(CONTAINER_INSTANCES_BY_INSTANCE, instance)
+    return next((row for row in rows if row.status != "INACTIVE"), None)
+
+
+def deregistered_since(call: Call, instance: str, launched: float) -> bool:
+    """Whether the instance was registered and deregistered since it was launched; its agent then stays away."""
+    return any(
+        row.status == "INACTIVE" and row.registered >= launched
+        for row in call.tx.find(CONTAINER_INSTANCES_BY_INSTANCE, instance)
+    )
 
 
 def set_agent_connected(call: Call, row: ContainerInstance, connected: bool) -> ContainerInstance:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ecsnet.services.ecs.agent_settings import read as agent_settings
 from ecsnet.services.ecs.bookkeeping import (
     count_brief_run,
     count_failed_start,
@@ -11,6 +12,7 @@ from ecsnet.services.ecs.bookkeeping import (
 from ecsnet.services.ecs.container_instances import (
     Machine,
     deregister,
+    deregistered_since,
     find_by_instance,
     instance_stopped,
     instance_terminated,
@@ -29,10 +31,14 @@ from ecsnet.services.ecs.launch import (
     spread,
 )
 from ecsnet.services.ecs.launch_type import kind
+from ecsnet.services.ecs.names import cluster_arn
 from ecsnet.services.ecs.overrides import no_overrides
 from ecsnet.services.ecs.placement import SERVICE_DEFAULT, Refusal, refusal
 from ecsnet.services.ecs.placing import candidate, candidates, host_port
 from ecsnet.services.ecs.placing import release as release_resources
+from ecsnet.services.ecs.service_deployment import completed as deployment_completed
+from ecsnet.services.ecs.service_deployment import finish as finish_deployment
+from ecsnet.services.ecs.service_deployment import forget as forget_deployments
 from ecsnet.services.ecs.stopping import request_stop
 from ecsnet.services.ecs.task import managed_tags
 
@@ -41,13 +47,19 @@ __all__ = [
     "Launch",
     "Machine",
     "Refusal",
+    "agent_settings",
     "candidate",
     "candidates",
+    "cluster_arn",
     "count_brief_run",
     "count_failed_start",
     "count_successful_start",
+    "deployment_completed",
     "deregister",
+    "deregistered_since",
     "find_by_instance",
+    "finish_deployment",
+    "forget_deployments",
     "host_port",
     "instance_stopped",
     "instance_terminated",

@@ -20,6 +20,7 @@ from ecsnet.services.ecs import (
     names,
     network,
     placement_request,
+    service_deployment,
     service_render,
     service_settings,
     tags,
@@ -76,6 +77,7 @@ def create_service(call: Call, request: Request) -> Reply:
         "CreateService", service, request.get("deploymentConfiguration")
     )
     call.tx.put(SERVICES, service)
+    service_deployment.begin(call, service)
     return {"service": service_render.service(call.tx, service, with_tags=True)}
 
 
@@ -183,7 +185,7 @@ def _redeployed(call: Call, where: Cluster, service: Service, request: Request) 
     if _wish(primary) == _wish(new) and not request.get("forceNewDeployment"):
         return service
     older = [msgspec.structs.replace(one, status="ACTIVE", desired=0, updated=call.now) for one in service.deployments]
-    return msgspec.structs.replace(
+    service = msgspec.structs.replace(
         service,
         deployments=(new, *older),
         load_balancers=new.load_balancers,
@@ -191,6 +193,8 @@ def _redeployed(call: Call, where: Cluster, service: Service, request: Request) 
         failed_starts=0,
         last_failed_start=None,
     )
+    service_deployment.begin(call, service, tuple(older))
+    return service
 
 
 def _placement(service: Service) -> Request:

@@ -28,7 +28,7 @@ def service(reader: Reader, row: Service, *, with_tags: bool) -> Mapping[str, An
         "runningCount": _running(tasks),
         "pendingCount": sum(1 for task in tasks if is_waiting(task)),
         "taskDefinition": primary.task_definition,
-        "deploymentConfiguration": _configuration(row),
+        "deploymentConfiguration": configuration(row),
         "deployments": [_deployment(one, tasks) for one in row.deployments],
         "events": [{"id": one.id, "createdAt": one.at, "message": one.message} for one in row.events],
         "createdAt": row.created,
@@ -41,7 +41,7 @@ def service(reader: Reader, row: Service, *, with_tags: bool) -> Mapping[str, An
         "enableExecuteCommand": False,
         "propagateTags": "NONE",
         **msgspec.json.decode(row.body),
-        **_compute(primary),
+        **compute(primary),
     }
     if with_tags:
         body["tags"] = tags.wire(row.tags)
@@ -70,7 +70,7 @@ def _running(tasks: Iterable[Task]) -> int:
     return sum(1 for task in tasks if task.last_status is TaskStatus.RUNNING)
 
 
-def _compute(deployment: Deployment) -> dict[str, Any]:
+def compute(deployment: Deployment) -> dict[str, Any]:
     body: dict[str, Any] = {}
     if deployment.capacity_strategy:
         body["capacityProviderStrategy"] = strategy(deployment.capacity_strategy)
@@ -82,7 +82,7 @@ def _compute(deployment: Deployment) -> dict[str, Any]:
     return body
 
 
-def _configuration(row: Service) -> Mapping[str, Any]:
+def configuration(row: Service) -> Mapping[str, Any]:
     body: dict[str, Any] = {
         "maximumPercent": row.maximum_percent,
         "minimumHealthyPercent": row.minimum_healthy_percent,
@@ -116,7 +116,7 @@ def _deployment(row: Deployment, tasks: Iterable[Task]) -> Mapping[str, Any]:
         "updatedAt": row.updated,
         "rolloutState": row.rollout,
         "rolloutStateReason": row.rollout_reason,
-        **_compute(row),
+        **compute(row),
     }
     if row.awsvpc is not None:
         body["networkConfiguration"] = network.wire(row.awsvpc)

@@ -139,6 +139,32 @@ def _delete_providers(env: Env, id_: str, p: Properties) -> None:
     )
 
 
+# ── capacity providers ───────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _create_provider(env: Env, p: Properties) -> Made:
+    name = p.get("Name") or env.naming.name(255)
+    request = {"name": name, "autoScalingGroupProvider": members(p.get("AutoScalingGroupProvider"))}
+    if p.get("ManagedInstancesProvider"):
+        request["managedInstancesProvider"] = members(p["ManagedInstancesProvider"])
+    env.run("ecs", "CreateCapacityProvider", {**request, "tags": _tags(env, p)})
+    return Made(id=name)
+
+
+def _update_provider(env: Env, id_: str, before: Properties, after: Properties) -> Made:
+    given = members(after.get("AutoScalingGroupProvider") or {})
+    given.pop("autoScalingGroupArn", None)
+    env.run("ecs", "UpdateCapacityProvider", {"name": id_, "autoScalingGroupProvider": given})
+    _retag(env, f"arn:aws:ecs:{env.call.region}:{env.call.account}:capacity-provider/{id_}", before, after)
+    return Made(id=id_)
+
+
+def _delete_provider(env: Env, id_: str, p: Properties) -> None:
+    arn = f"arn:aws:ecs:{env.call.region}:{env.call.account}:capacity-provider/{id_}"
+    if env.call.tx.get(tables.CAPACITY_PROVIDERS, arn) is not None:
+        env.run("ecs", "DeleteCapacityProvider", {"capacityProvider": id_})
+
+
 # ── task definitions ─────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -255,6 +281,13 @@ def _delete_service(env: Env, id_: str, p: Properties) -> None:
 
 PROVISIONERS = (
     Native(type="AWS::ECS::Cluster", create=_create_cluster, update=_update_cluster, delete=_delete_cluster),
+    Native(
+        type="AWS::ECS::CapacityProvider",
+        create=_create_provider,
+        update=_update_provider,
+        delete=_delete_provider,
+        replace_on=("Name",),
+    ),
     Native(
         type="AWS::ECS::ClusterCapacityProviderAssociations",
         create=_create_providers,

@@ -18,6 +18,9 @@ from ecsnet.cli.client import require_port
 from ecsnet.cli.errors import CliError, Exit
 from ecsnet.cli.show import console
 
+_WIDTH, _UPPER = 36, 9
+"""Columns for an end, and for the port behind the second one; longer names push the rest to the right."""
+
 
 def flows(
     follow: Annotated[
@@ -86,27 +89,36 @@ def _show(out: Console, item: dict[str, Any], *, rejected: bool) -> None:
 
 
 def _line(item: dict[str, Any]) -> Text:
-    """`12:00:01  ACCEPT  web task 1a2b → api task 3c4d:80/tcp   sgr-… inbound rule of api`."""
+    """`12:00:01  ACCEPT  web 1a2b 10.0.1.5 → api 3c4d 10.0.2.6:80/tcp   web out sgr-…, api in sgr-…`."""
     denied = item["action"] == "REJECT"
     style = "bold red" if denied else "green"
     text = Text()
     text.append(time.strftime("%H:%M:%S", time.localtime(item["time"])), style="dim")
     text.append(f"  {item['action']}  ", style=style)
-    text.append(_end(item["source"]))
+    text.append(f"{_end(item['source']):<{_WIDTH}}")
     text.append(" → ", style=style)
-    text.append(_end(item["destination"]))
     port = item["destination"]["port"]
-    text.append(f"  {port}/{item['protocol']}" if port else f"  {item['protocol']}", style="bold")
-    if denied and item["packets"] > 1:
-        text.append(f" ×{item['packets']}", style=style)
-    if denied and item["reply"]:
-        text.append(" (answer)", style=style)
-    for decider in item["by"]:
-        text.append(f"  {decider['text']}", style="red" if denied else "")
+    upper = f":{port}/{item['protocol']}" if port else f" {item['protocol']}"
+    destination = _end(item["destination"])
+    text.append(destination).append(upper, style="bold")
+    more = (f" ×{item['packets']}" if denied and item["packets"] > 1 else "") + (" (answer)" if item["reply"] else "")
+    text.append(more, style=style)
+    text.append(" " * max(0, _WIDTH + _UPPER - len(destination + upper + more)))
+    for number, decider in enumerate(item["by"]):
+        text.append(", " if number else "  ")
+        text.append(decider["text"], style="red" if denied else "")
         if decider["rule"].startswith(("sgr-", "acl-", "pcx-")):
             text.append(f" {decider['rule']}", style="dim")
     return text
 
 
 def _end(end: dict[str, Any]) -> str:
-    return f"{end['name']} {end['address']}" if end["name"] else str(end["address"])
+    """A task by its service and the beginning of its id, anything else by what it is."""
+    address = str(end["address"])
+    if not end["name"]:
+        return address
+    kind, _, rest = end["name"].partition(" ")
+    if kind == "task" and rest:
+        service, _, task = rest.rpartition(" ")
+        return f"{service} {task[:8]} {address}"
+    return f"{end['name']} {address}"

@@ -6,11 +6,11 @@ import socket
 from ipaddress import ip_address
 from typing import Any
 
-from ecsnet.control import places, views
+from ecsnet.control import places
 from ecsnet.control.flows.records import ends, rule_of
 from ecsnet.hostplan.flows import Part
 from ecsnet.model.ec2 import NetworkInterface
-from ecsnet.model.tables import GROUP_RULES, GROUPS
+from ecsnet.model.tables import GROUP_RULES, GROUPS, INTERFACES
 from ecsnet.store.snapshot import Snapshot
 
 _PROTOCOLS = {
@@ -40,8 +40,8 @@ def shown(snapshot: Snapshot, vpc: str, part: Part) -> dict[str, Any]:
         "vpc": vpc,
         "action": "REJECT" if part.denied else "ACCEPT",
         "protocol": _PROTOCOLS.get(part.protocol, str(part.protocol)),
-        "source": _end(snapshot, both.sender, part.source, part.source_port),
-        "destination": _end(snapshot, both.receiver, part.destination, part.destination_port),
+        "source": _end(snapshot, both.sender, part.in_link, part.source, part.source_port),
+        "destination": _end(snapshot, both.receiver, part.out_link, part.destination, part.destination_port),
         "packets": part.packets,
         "reply": part.reply,
         "by": _deciders(snapshot, part),
@@ -49,9 +49,10 @@ def shown(snapshot: Snapshot, vpc: str, part: Part) -> dict[str, Any]:
     }
 
 
-def _end(snapshot: Snapshot, interface: NetworkInterface | None, packed: bytes, port: int) -> dict[str, Any]:
+def _end(snapshot: Snapshot, interface: NetworkInterface | None, link: str, packed: bytes, port: int) -> dict[str, Any]:
+    elsewhere = {"g": "internet", "p": "peer"}.get(link[:1])
     return {
-        "name": places.user_of(snapshot, interface) if interface is not None else None,
+        "name": places.user_of(snapshot, interface) if interface is not None else elsewhere,
         "interface": interface.id if interface is not None else None,
         "address": str(ip_address(packed)),
         "port": port,
@@ -62,10 +63,7 @@ def _deciders(snapshot: Snapshot, part: Part) -> list[dict[str, str]]:
     """Rule and what it is, in words: the one that denied, or the sender's and the receiver's that admitted."""
     if part.denied:
         what, _, which = part.denied.partition(" ")
-        text = views.deciding(snapshot, part.denied)
-        if text == part.denied:
-            text = "network ACL entry" if what.startswith("acl-") else _WORDS.get(what, part.denied)
-        return [{"rule": which if what == "pcx" else what, "text": text}]
+        return [{"rule": which if what == "pcx" else what, "text": _denial(snapshot, what, which)}]
     found = []
     for egress in (True, False):
         rule = rule_of(snapshot, part, egress=egress)
@@ -74,9 +72,18 @@ def _deciders(snapshot: Snapshot, part: Part) -> list[dict[str, str]]:
     return found
 
 
+def _denial(snapshot: Snapshot, what: str, which: str) -> str:
+    if what in ("sg-in", "sg-out"):
+        interface = snapshot.get(INTERFACES, which)
+        rows = [snapshot.get(GROUPS, key) for key in interface.groups] if interface is not None else []
+        names = ", ".join(f"{group.name} ({group.id})" for group in rows if group is not None)
+        return f"no {'inbound' if what == 'sg-in' else 'outbound'} rule of {names or which}"
+    return "network ACL" if what.startswith("acl-") else _WORDS.get(what, f"{what} {which}".strip())
+
+
 def _rule(snapshot: Snapshot, name: str) -> str:
     rule = snapshot.get(GROUP_RULES, name)
     group = snapshot.get(GROUPS, rule.group) if rule is not None else None
     if rule is None or group is None:
         return name
-    return f"{'outbound' if rule.egress else 'inbound'} rule of {group.name}"
+    return f"{group.name} {'out' if rule.egress else 'in'}"

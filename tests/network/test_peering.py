@@ -217,6 +217,25 @@ def test_an_overlapping_third_vpc_stays_apart(lab: Lab) -> None:
         assert lab.net.tcp(twin.netns, other.address, 80) is None  # the reply goes to VPC 1, as its route says
 
 
+def test_a_group_of_the_peer_is_not_mixed_up_with_another_vpc_of_the_same_addresses(lab: Lab) -> None:
+    one, other = two(lab)
+    twin = vpc(lab, 3, block=0)
+    peer(lab, 2, 2, 3)
+    routes(lab, 3, ("10.1.0.0/16", 2))
+    lab.drop_rules(2)
+    lab.put_rules(rows.rule(2, 2, protocol="icmp", ports=(8, 0), peer=1, peer_vpc=1))
+    assert lab.net.ping(one.netns, other.address)
+    assert one.address == twin.address
+    assert not lab.net.ping(twin.netns, other.address)
+    assert received(lab, other) == 1
+    lab.put_rules(rows.rule(3, 2, protocol="udp", ports=(53, 53), peer=3, peer_vpc=3))
+    with lab.net.listen(other.netns, other.address, 53, "udp"):
+        assert lab.net.udp(twin.netns, other.address, 53) is None  # it arrives, and its answer goes to VPC 1
+        assert received(lab, other, "Udp InDatagrams") == 1
+        assert lab.net.udp(one.netns, other.address, 53) is None
+        assert received(lab, other, "Udp InDatagrams") == 1
+
+
 @pytest.mark.parametrize(("region", "size"), [(rows.REGION, 9001), ("eu-west-1", 8500)])
 def test_packets_have_up_to_9001_bytes_and_8500_between_regions(lab: Lab, region: str, size: int) -> None:
     """The sender is told by its own router when the path is narrower than its link; no rule is needed for that."""

@@ -20,6 +20,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from ipaddress import IPv4Address, ip_address
 from pathlib import Path
 
 import pytest
@@ -31,7 +32,11 @@ from ecsnet.testing.world import TestWorld, wait_until
 DOCUMENTS = Path(__file__).parents[2] / "docs" / "walks"
 
 _SENTINEL_PORT = 9
-"""A datagram from a namespace to itself at this port is traced too: what was traced before it has been read."""
+"""A datagram from a namespace to itself at this port is traced too: what was traced before it has been read.
+
+Each has an address of its own, because several may be on their way before the first is read."""
+
+_SENTINEL = re.compile(rf"ip daddr (127\.\S+) .*udp dport {_SENTINEL_PORT} ")
 
 _LINE = re.compile(
     r"trace id (?P<id>\w+) \w+ (?P<table>\w+) (?P<chain>\w+) "
@@ -40,6 +45,7 @@ _LINE = re.compile(
 
 _MEANING: Mapping[str, str] = {
     "pre_raw": "anti-spoofing; the packet's mark becomes its source subnet, 0 from outside",
+    "pcx_apart": "tracked apart from other peers of the same addresses",
     "pcx_guard": "between the two peered networks?",
     "border": "destination check; network ACLs at the subnet's border",
     "gate_e": "the sender's security groups",
@@ -129,7 +135,9 @@ class _Listener:
         self._net = net
         self._process = process
         self._lines: list[str] = []
-        self._sentinels = 0
+        self._sent = int(IPv4Address("127.0.0.1"))
+        self._latest = 0
+        """The greatest address of a sentinel that has been read."""
         self._thread = threading.Thread(target=self._read, daemon=True)
         self._thread.start()
 
@@ -137,15 +145,18 @@ class _Listener:
         assert self._process.stdout is not None
         for line in self._process.stdout:
             self._lines.append(line)
-            self._sentinels += f"udp dport {_SENTINEL_PORT} " in line and " packet: " in line
+            sentinel = _SENTINEL.search(line)
+            if sentinel:
+                self._latest = max(self._latest, int(ip_address(sentinel[1])))
 
     def read_up_to_now(self) -> None:
         """Return when everything that was traced until now has been read."""
-        before = self._sentinels
+        first = self._sent + 1
 
         def seen() -> bool:
-            self._net.udp(self.netns, "127.0.0.1", _SENTINEL_PORT, timeout=0.01)
-            return self._sentinels > before
+            self._sent += 1
+            self._net.udp(self.netns, str(IPv4Address(self._sent)), _SENTINEL_PORT, timeout=0.01)
+            return self._latest >= first
 
         wait_until(seen, 10.0, f"nft monitor trace says nothing in {self.netns}")
 
@@ -161,7 +172,11 @@ class _Listener:
             elif read["table"] != "walk":
                 verdict = read["policy"] or read["verdict"]
                 passage.steps.append(Step(chain=read["chain"], by=_by(read["rule"] or ""), verdict=verdict))
-        return (passage for passage in found.values() if passage.came != "lo")  # "lo": the sentinels
+        walked = [passage for passage in found.values() if passage.came != "lo"]  # "lo": the sentinels
+        assert all(passage.steps for passage in walked), (
+            f"a trace without rules in {self.netns}:\n{''.join(self._lines)}"
+        )
+        return iter(walked)
 
 
 def _note_packet(passage: _Passage, text: str) -> None:

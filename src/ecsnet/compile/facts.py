@@ -145,32 +145,32 @@ PEERED = Query(name="peered", run=_find_peered)
 """What a peering connection links; None while it carries nothing."""
 
 
-def _find_shared(view: View, pair: str) -> bool:
-    links = (view.ask(PEERED, key) for key in view.keys(PEERINGS_BY_PAIR, pair))
-    return any(link is not None and link.same_region for link in links)
+def _find_shared(view: View, pair: str) -> str | None:
+    for key in sorted(view.keys(PEERINGS_BY_PAIR, pair)):
+        link = view.ask(PEERED, key)
+        if link is not None and link.same_region:
+            return key
+    return None
 
 
 _SHARED = Query(name="shares_groups", run=_find_shared)
+"""The peering over which rules of one VPC may name groups of the other (VPC peering guide, "Update your security
+groups")."""
 
 
-def shares_groups(view: View, one: str, other: str) -> bool:
-    """Whether rules of one VPC may name groups of the other (VPC peering guide, "Update your security groups")."""
-    return view.ask(_SHARED, vpc_pair(one, other))
-
-
-def remote_vpc(view: View, rule: SecurityGroupRule, vpc: str) -> str | None:
-    """The peered VPC whose group a rule of `vpc` names; None for every other rule, and for a stale one."""
+def peering_of(view: View, rule: SecurityGroupRule, vpc: str) -> str | None:
+    """The peering over which a rule of `vpc` names a group; None for every other rule, and for a stale one."""
     if rule.peer_group is None or rule.peer_vpc is None or rule.peer_vpc == vpc:
         return None
     there = view.project("vpc", lambda group: group.vpc, GROUPS, rule.peer_group) == rule.peer_vpc
-    return rule.peer_vpc if there and shares_groups(view, vpc, rule.peer_vpc) else None
+    return view.ask(_SHARED, vpc_pair(vpc, rule.peer_vpc)) if there else None
 
 
 def _find_naming_vpcs(view: View, group: str) -> frozenset[str]:
     found = set()
     for rule in view.find(RULES_BY_REMOTE_GROUP, group):
         vpc = view.project("vpc", lambda row: row.vpc, GROUPS, rule.group)
-        if vpc is not None and remote_vpc(view, rule, vpc) is not None:
+        if vpc is not None and peering_of(view, rule, vpc) is not None:
             found.add(vpc)
     return frozenset(found)
 

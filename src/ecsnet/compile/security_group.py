@@ -24,19 +24,20 @@ def filter_group(view: View, key: str) -> Iterator[FilterGroup | PeerGroup]:
     vpc = view.project("vpc", lambda group: group.vpc, GROUPS, key)
     if vpc is None or not facts.has_router(view, vpc):
         return
-    rules = []
+    rules: list[tuple[SecurityGroupRule, str | None]] = []
     for rule in view.find(RULES_BY_GROUP, key):
-        if facts.remote_vpc(view, rule, vpc) is not None:
+        peering = facts.peering_of(view, rule, vpc)
+        if peering is not None:
             assert rule.peer_group is not None
             yield PeerGroup(router=vpc, id=rule.peer_group, prefixes=_has_prefixes(view, rule.peer_group))
-            rules.append(rule)
+            rules.append((rule, peering))
         elif _enforceable(view, rule, vpc):
-            rules.append(rule)
+            rules.append((rule, None))
     yield FilterGroup(
         router=vpc,
         id=key,
-        ingress=tuple(_rule(view, rule) for rule in rules if not rule.egress),
-        egress=tuple(_rule(view, rule) for rule in rules if rule.egress),
+        ingress=tuple(_rule(view, rule, peering) for rule, peering in rules if not rule.egress),
+        egress=tuple(_rule(view, rule, peering) for rule, peering in rules if rule.egress),
         prefixes=_has_prefixes(view, key),
     )
 
@@ -74,7 +75,7 @@ def _has_prefixes(view: View, group: str) -> bool:
     return view.exists(INTERFACES_WITH_PREFIXES_BY_GROUP, group)
 
 
-def _rule(view: View, rule: SecurityGroupRule) -> FilterRule:
+def _rule(view: View, rule: SecurityGroupRule, peering: str | None) -> FilterRule:
     protocol = None if rule.protocol == "-1" else _NUMBERS.get(rule.protocol) or int(rule.protocol)
     ports = icmp = None
     if protocol in (6, 17) and not (rule.from_port <= 0 and rule.to_port in (-1, 65535)):
@@ -88,6 +89,7 @@ def _rule(view: View, rule: SecurityGroupRule) -> FilterRule:
         icmp=icmp,
         network=rule.cidr,
         group=rule.peer_group,
+        peering=peering,
         address_list=_address_list(view, rule),
         prefixes=rule.peer_group is not None and _has_prefixes(view, rule.peer_group),
     )

@@ -104,6 +104,8 @@ class FilterRule(LogicalObject, frozen=True, kw_only=True, gc=False):
     """Type and code (None: every code); None for all."""
     network: IpNetwork | None = None
     group: str | None = None
+    peering: str | None = None
+    """The peering at whose far end the group is; its members are meant only there, not others of the same address."""
     prefixes: bool = False
     """The group has members with prefixes (`MemberPrefix`)."""
     address_list: tuple[str, Literal[4, 6]] | None = None

@@ -105,6 +105,9 @@ def _lines(rule: FilterRule, side: nft.Side, verdict: str) -> Iterator[NftRule]:
         peers = [nft.member(side, version, naming.members_set(rule.group, version)) for version in versions]
         if rule.prefixes:
             peers += [nft.member(side, version, naming.prefixes_set(rule.group, version)) for version in versions]
+        if rule.peering is not None:
+            link = f"{'iifname' if side == 'saddr' else 'oifname'} {nft.link(naming.peering_link(rule.peering))}"
+            peers = [f"{link} {peer}" for peer in peers]
     elif rule.address_list is not None:
         list_id, version = rule.address_list
         peers = [nft.member(side, version, naming.address_list_set(list_id))]

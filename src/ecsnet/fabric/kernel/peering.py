@@ -3,6 +3,10 @@
 The guard comes before every other filter of the forward hook and looks at both ends of every packet, so that no route
 table can make a peering carry what is not between its two networks. The link is an uplink of both routers: packets
 from it have mark 0, so that the source's network ACL applies in the source's router and the destination's in its own.
+
+Two peers of one router may have the same addresses. Connections that begin at a peer are therefore tracked in a zone of
+the peering (for the original direction alone: an answer does not know where it will go); without that, what one peer's
+flow was allowed would hold for the other's of the same addresses and ports.
 """
 
 from __future__ import annotations
@@ -20,6 +24,9 @@ _ADDRESSES6 = ("fe80:ec2::5", "fe80:ec2::6")
 _MACS = ("02:ff:ff:ff:fd:01", "02:ff:ff:ff:fd:02")
 
 GUARD_PRIORITY = -45
+
+ZONE_PRIORITY = -299
+"""Before connection tracking (-200)."""
 
 
 def link(peering: str, one: str, other: str, mtu: int) -> Link:
@@ -61,12 +68,19 @@ def _guarded(peering: str, near: PeeringEnd, far: PeeringEnd) -> Iterator[HostOb
     rules, device = router.table(near.router), nft.link(naming.peering_link(peering))
     came = rules.chain(naming.peering_chain(peering, "in"), *_only(peering, source=far, destination=near))
     goes = rules.chain(naming.peering_chain(peering, "out"), *_only(peering, source=near, destination=far))
+    apart = rules.chain(naming.peering_chain(peering, "zone"), nft.rule(f"ct original zone set {_zone(peering)}"))
     checks = (
+        rules.verdict("pcx_zone", device, "jump", apart.name),
         rules.verdict("pcx_in", device, "jump", came.name),
         rules.verdict("pcx_out", device, "jump", goes.name),
     )
-    yield from (came, goes, *checks)
+    yield from (apart, came, goes, *checks)
     yield rules.element("uplinks", device, after=tuple(check.key for check in checks))
+
+
+def _zone(peering: str) -> int:
+    """1 to 65,535, from the id; 0 is where everything else is tracked."""
+    return 1 + int(naming.digits(peering)[:8], 16) % 0xFFFF
 
 
 def _only(peering: str, *, source: PeeringEnd, destination: PeeringEnd) -> Iterator[NftRule]:
@@ -86,6 +100,10 @@ def _of(version: int, end: PeeringEnd) -> list[str]:
 
 def lower_guard(guard: PeeringGuard) -> Iterator[HostObject]:
     rules = router.table(guard.router)
+    yield rules.set("pcx_zone", "ifname", "verdict")
+    yield rules.chain(
+        "pcx_apart", nft.rule("iifname vmap @pcx_zone"), hook=nft.filter_hook("prerouting", ZONE_PRIORITY, "accept")
+    )
     yield rules.set("pcx_in", "ifname", "verdict")
     yield rules.set("pcx_out", "ifname", "verdict")
     yield rules.chain(

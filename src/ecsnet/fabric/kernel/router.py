@@ -3,6 +3,7 @@
 Hooks in this order (`docs/vpc-path.md` has the packet's walk):
 
     raw prerouting  anti-spoofing, the packet's mark, rate limit of local services
+    forward   -45   in routers with peerings: only what is between the two networks (`peering.py`)
     forward   -30   destination check, then network ACLs, at segment borders only
     forward   -10   the sender's gate
     forward     0   the receiver's gate, policy drop

@@ -24,12 +24,16 @@ from ecsnet.store.store import Commit, Store
 SMALL = st.integers(min_value=1, max_value=3)
 VPCS = st.sampled_from([rows.identifier("vpc", 1), rows.identifier("vpc", 2)])
 ANY_GROUPS = st.lists(SMALL, max_size=3, unique=True).map(tuple)
-KINDS = st.sampled_from(["igw", "nat", "eni", "pcx"])
-ROUTED = st.sampled_from(["0.0.0.0/0", "10.0.1.0/24", "10.0.0.0/16"])
+KINDS = st.sampled_from(["igw", "eigw", "nat", "eni", "pcx"])
+ROUTED = st.sampled_from(["0.0.0.0/0", "::/0", "2001:db8:8000:101::/64", "10.0.1.0/24", "10.0.0.0/16"])
 CIDRS = st.sampled_from(["0.0.0.0/0", "10.0.0.0/16", "10.0.1.5/32", "::/0"])
 LISTS = st.integers(min_value=-2, max_value=-1)
 """A prefix list as a rule's peer: its number, negative."""
 BLOCKS = st.sampled_from(["0.0.0.0/0", "10.0.1.0/24", "198.51.100.0/24", "198.51.0.0/16", "203.0.113.7/32"])
+
+
+def _prefixes(subnet: int, number: int) -> tuple[str, ...]:
+    return f"10.0.{subnet}.{16 * (4 + number)}/28", f"2001:db8:8000:10{subnet}:{number}::/80"
 
 
 class Network(RuleBasedStateMachine):
@@ -63,26 +67,33 @@ class Network(RuleBasedStateMachine):
 
     # ── structure ────────────────────────────────────────────────────────────────────────────────────────────────
 
-    @rule(number=st.integers(1, 2), cidr=st.sampled_from(["10.0.0.0/16", "10.0.0.0/20"]), there=st.booleans())
-    def vpc(self, number: int, cidr: str, there: bool) -> None:
+    @rule(
+        number=st.integers(1, 2),
+        cidr=st.sampled_from(["10.0.0.0/16", "10.0.0.0/20"]),
+        ipv6=st.booleans(),
+        there=st.booleans(),
+    )
+    def vpc(self, number: int, cidr: str, ipv6: bool, there: bool) -> None:
         with self.store.transaction() as tx:
             if there:
-                tx.put(t.VPCS, rows.vpc(number, cidr))
+                tx.put(t.VPCS, rows.vpc(number, cidr, f"2001:db8:8000:{number}00::/56" if ipv6 else None))
             else:
                 tx.delete(t.VPCS, rows.identifier("vpc", number))
 
-    @rule(number=SMALL, vpc=VPCS, there=st.booleans())
-    def subnet(self, number: int, vpc: str, there: bool) -> None:
+    @rule(number=SMALL, vpc=VPCS, families=st.sampled_from([(4,), (6,), (4, 6)]), there=st.booleans())
+    def subnet(self, number: int, vpc: str, families: tuple[int, ...], there: bool) -> None:
         with self.store.transaction() as tx:
             if there:
-                tx.put(t.SUBNETS, rows.subnet(number, f"10.0.{number}.0/24", vpc))
+                cidr = f"10.0.{number}.0/24" if 4 in families else None
+                ipv6 = f"2001:db8:8000:10{number}::/64" if 6 in families else None
+                tx.put(t.SUBNETS, rows.subnet(number, cidr, vpc, ipv6))
             else:
                 tx.delete(t.SUBNETS, rows.identifier("subnet", number))
 
     @rule(
         number=SMALL,
         vpc=VPCS,
-        kind=st.sampled_from(["igw", "nat", "eni", "pcx"]),
+        kind=st.sampled_from(["igw", "eigw", "nat", "eni", "pcx"]),
         index=SMALL,
         to=ROUTED,
         listed=st.none() | st.integers(1, 2),
@@ -110,6 +121,14 @@ class Network(RuleBasedStateMachine):
                 tx.put(t.ROUTE_TABLE_ASSOCIATIONS, association)
             else:
                 tx.delete(t.ROUTE_TABLE_ASSOCIATIONS, rows.identifier("rtbassoc", number))
+
+    @rule(number=st.integers(1, 2), vpc=VPCS, there=st.booleans())
+    def egress_gateway(self, number: int, vpc: str, there: bool) -> None:
+        with self.store.transaction() as tx:
+            if there:
+                tx.put(t.EGRESS_ONLY_GATEWAYS, rows.egress_gateway(number, vpc))
+            else:
+                tx.delete(t.EGRESS_ONLY_GATEWAYS, rows.egress_gateway(number).id)
 
     @rule(number=st.integers(1, 2), vpc=st.none() | VPCS, there=st.booleans())
     def internet_gateway(self, number: int, vpc: str | None, there: bool) -> None:
@@ -222,6 +241,7 @@ class Network(RuleBasedStateMachine):
         public=st.booleans(),
         checked=st.booleans(),
         device=st.integers(0, 1),
+        more=st.sampled_from(["nothing", "ipv6", "prefixes", "ipv6 alone"]),
         there=st.booleans(),
     )
     def interface(
@@ -234,6 +254,7 @@ class Network(RuleBasedStateMachine):
         public: bool,
         checked: bool,
         device: int,
+        more: str,
         there: bool,
     ) -> None:
         owners = {
@@ -248,7 +269,7 @@ class Network(RuleBasedStateMachine):
                     t.INTERFACES,
                     rows.interface(
                         number,
-                        f"10.0.{subnet}.{20 + number}",
+                        None if more == "ipv6 alone" else f"10.0.{subnet}.{20 + number}",
                         subnet,
                         groups=groups,
                         vpc=vpc,
@@ -256,6 +277,8 @@ class Network(RuleBasedStateMachine):
                         public=f"198.18.2.{number}" if public else None,
                         checked=checked,
                         device=device,
+                        ipv6=(f"2001:db8:8000:10{subnet}::{20 + number}",) if "ipv6" in more else (),
+                        prefixes=_prefixes(subnet, number) if more == "prefixes" else (),
                     ),
                 )
             else:
@@ -308,7 +331,7 @@ class Network(RuleBasedStateMachine):
                     tx.put(t.ELASTIC_IPS, msgspec.structs.replace(other, interface=None, private_ip=None))
             if there:
                 row = None if interface is None else tx.get(t.INTERFACES, rows.identifier("eni", interface))
-                private = None if row is None else str(row.private_ip)
+                private = None if row is None or row.private_ip is None else str(row.private_ip)
                 held = interface if row is not None else None
                 tx.put(t.ELASTIC_IPS, rows.elastic_ip(number, f"198.18.1.{number}", held, private))
             else:

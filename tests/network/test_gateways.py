@@ -88,6 +88,35 @@ def test_moving_an_elastic_ip_moves_new_flows_and_cuts_old_ones(lab: Lab) -> Non
         assert lab.net.tcp("internet", "198.18.0.7", 80) is None
 
 
+def test_elastic_ips_of_secondary_addresses(lab: Lab) -> None:
+    """Each private address has a public one of its own; a move cuts old flows and leaves the other address alone."""
+    _public_vpc(lab)
+    one, two = lab.task("10.0.1.10", 2, secondary=("10.0.1.20",)), lab.task("10.0.1.11", 2)
+    _elastic_ip(lab, "198.18.0.7", one)
+    with lab.store.transaction() as tx:
+        tx.put(t.ELASTIC_IPS, rows.elastic_ip(8, "198.18.0.8", one.number, "10.0.1.20"))
+    lab.flush()
+    with (
+        lab.net.listen(one.netns, "10.0.1.20", 80),
+        lab.net.listen(one.netns, one.address, 80),
+        lab.net.listen(two.netns, two.address, 80),
+        lab.net.listen("internet", CLIENT, 80),
+    ):
+        assert lab.net.tcp(one.netns, CLIENT, 80, source="10.0.1.20") == "198.18.0.8"
+        assert lab.net.tcp(one.netns, CLIENT, 80) == "198.18.0.7"
+        with (
+            lab.net.flow("internet", "198.18.0.8", 80) as moved,
+            lab.net.flow("internet", "198.18.0.7", 80) as untouched,
+        ):
+            assert moved()
+            assert untouched()
+            _elastic_ip(lab, "198.18.0.8", two, allocation=8)
+            assert not moved()
+            assert untouched()
+        assert lab.net.tcp(one.netns, CLIENT, 80, source="10.0.1.20") is None
+        assert lab.net.tcp(two.netns, CLIENT, 80) == "198.18.0.8"
+
+
 def test_a_detached_gateway_carries_nothing(lab: Lab) -> None:
     _public_vpc(lab)
     web = lab.task("10.0.1.10", 2, public="198.18.0.10")

@@ -89,6 +89,15 @@ ELASTIC_IP = Family(
     missing_text="Allocation ID '{id}' not found.",
     malformed="InvalidAllocationID.Malformed",
 )
+CIDR_RESERVATION = Family(
+    noun="subnet-cidr-reservation",
+    prefix="scr",
+    table=tables.CIDR_RESERVATIONS,
+    scope=tables.CIDR_RESERVATIONS_BY_SCOPE,
+    missing="InvalidSubnetCidrReservationID.NotFound",
+    missing_text="The subnet CIDR reservation ID '{id}' does not exist",
+    malformed="InvalidSubnetCidrReservationID.Malformed",
+)
 GROUP = Family(
     noun="security-group",
     prefix="sg",
@@ -165,6 +174,7 @@ ALL: tuple[Family[Any], ...] = (
     VPC_ENDPOINT,
     PREFIX_LIST,
     ELASTIC_IP,
+    CIDR_RESERVATION,
     GROUP,
     ACL,
     DHCP_OPTIONS,

@@ -35,7 +35,7 @@ def claim_prefix(call: Call, subnet: ec2.Subnet, prefix: N) -> N:
     block = subnet_block(subnet, version)
     if prefix.prefixlen != PREFIX_LENGTH[version]:
         raise AwsError("InvalidParameterValue", f"The prefix '{prefix}' must be a /{PREFIX_LENGTH[version]}")
-    if block is None or not _inside(prefix, block):
+    if block is None or not contains(block, prefix):
         raise AwsError("InvalidParameterValue", "Address does not fall within the subnet's address range")
     if not _is_free(call, subnet, block, prefix):
         raise AwsError("InvalidIPAddress.InUse", "The specified address is already in use.")
@@ -50,7 +50,7 @@ def pick_prefix(call: Call, subnet: ec2.Subnet, version: Literal[4, 6]) -> IpNet
         kept = [one.cidr for one in reserved if one.kind == "explicit"]
         for area in [one.cidr for one in reserved if one.kind == "prefix"] or [block]:
             for prefix in _candidates(call, area, PREFIX_LENGTH[version]):
-                if _is_free(call, subnet, block, prefix) and not any(_overlap(prefix, one) for one in kept):
+                if _is_free(call, subnet, block, prefix) and not any(overlap(prefix, one) for one in kept):
                     return prefix
     raise AwsError(
         "InsufficientCidrBlocks",
@@ -82,11 +82,13 @@ def _is_free(call: Call, subnet: ec2.Subnet, block: IpNetwork, prefix: IpNetwork
     )
 
 
-def _inside(prefix: IpNetwork, block: IpNetwork) -> bool:
-    return prefix.version == block.version and prefix.prefixlen >= block.prefixlen and _overlap(prefix, block)
+def contains(outer: IpNetwork, inner: IpNetwork) -> bool:
+    """Whether all of `inner` lies in `outer`."""
+    return inner.prefixlen >= outer.prefixlen and overlap(inner, outer)
 
 
-def _overlap(one: IpNetwork, other: IpNetwork) -> bool:
+def overlap(one: IpNetwork, other: IpNetwork) -> bool:
+    """Whether two blocks share addresses; blocks of different IP versions never do."""
     if isinstance(one, IPv4Network):
         return isinstance(other, IPv4Network) and one.overlaps(other)
     return isinstance(other, IPv6Network) and one.overlaps(other)

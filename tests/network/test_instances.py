@@ -129,7 +129,7 @@ def test_a_stopped_instance_is_a_black_hole(lab: Lab) -> None:
         assert lab.net.tcp(client.netns, "10.0.1.20", 80) == client.address
 
 
-def test_an_instance_holds_a_bridge_of_its_own(lab: Lab) -> None:
+def test_an_instance_holds_a_bridge_of_its_own_and_no_agent_minds(lab: Lab) -> None:
     """What runs on an instance may make a bridge like docker0 and translate for what is behind it."""
     server, netns = lab.task("10.0.1.10", 1), lab.instance(1)
     lab.interface("10.0.2.20", 1, subnet=2, instance=1)
@@ -142,4 +142,15 @@ def test_an_instance_holds_a_bridge_of_its_own(lab: Lab) -> None:
     assert done.returncode == 0, done.stderr
     with lab.net.listen(server.netns, server.address, 80):
         assert lab.net.tcp(netns, server.address, 80) == "10.0.2.20"
+        assert lab.net.tcp(netns, server.address, 80, source="172.17.0.1") == "10.0.2.20"
+        lab.net.kill_agent()
+        lab.net.start_agent()
+        lab.net.sync(lab.plan())
+        stats = lab.net.ask("stats")
+        assert (stats["made"], stats["removed"], stats["failed"]) == (0, 0, 0)
+        assert lab.net.tcp(netns, server.address, 80, source="172.17.0.1") == "10.0.2.20"
+        # another interface comes and goes beside it
+        second = lab.interface("10.0.3.20", 1, subnet=3, instance=1, device=1)
+        assert lab.net.tcp(netns, server.address, 80, source="10.0.3.20") == "10.0.3.20"
+        lab.interface("10.0.3.20", 1, subnet=3, instance=None, number=second)
         assert lab.net.tcp(netns, server.address, 80, source="172.17.0.1") == "10.0.2.20"

@@ -154,7 +154,8 @@ class TestWorld:
                     return message
             self._connection.settimeout(max(0.01, end - time.monotonic()))
             data = self._connection.recv(1 << 18)
-            assert data, "the agent hung up; see agent.log"
+            if not data:
+                raise ConnectionError("the agent hung up; see agent.log")
             for body in self._frames.feed(data):
                 message = msgspec.msgpack.decode(body, type=ToControl)
                 self._pending.append(message)

@@ -53,10 +53,12 @@ class Addresses:
         found: dict[str, HostObject | None] = {}
         for body in bodies:
             _family, length, _flags, scope, index = _HEADER.unpack_from(body)
+            if index not in links:
+                continue
             values = attributes(body[_HEADER.size :])
             flags = struct.unpack("=I", values[_IFA_FLAGS])[0]
             text = f"{address_text(values.get(_IFA_LOCAL) or values[_IFA_ADDRESS])}/{length}"
-            key = f"address:{netns}/{links.get(index, index)}/{text}"
+            key = f"address:{netns}/{links[index]}/{text}"
             if key in desired:
                 found[key] = desired[key] if flags & _NOPREFIXROUTE else None
             elif scope not in (_SCOPE_LINK, _SCOPE_HOST):  # those are the kernel's own (127.0.0.1, ::1, fe80)

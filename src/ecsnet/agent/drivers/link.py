@@ -64,6 +64,11 @@ def _alias(link: Link) -> str:
     return f"{_ALIAS}{link.owner} {link.a.netns}/{link.a.name}"[:255]
 
 
+def is_own(link: SeenLink) -> bool:
+    """Whether ecsnet decides what is on a link: one of its veth ends, or the namespace's loopback."""
+    return link.name == "lo" or link.alias.startswith(_ALIAS)
+
+
 class Links:
     """Makes and recognises veth pairs. A changed pair is deleted and made again."""
 

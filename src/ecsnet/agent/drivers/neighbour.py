@@ -60,10 +60,10 @@ class Neighbours:
         found: dict[str, HostObject | None] = {}
         for body in bodies:
             index, state = struct.unpack_from("=iH", body, 4)
-            if not state & _PERMANENT:
+            if not state & _PERMANENT or index not in links:
                 continue
             values = attributes(body[12:])
-            key = f"neighbour:{netns}/{links.get(index, index)}/{address_text(values[_NDA_DST])}"
+            key = f"neighbour:{netns}/{links[index]}/{address_text(values[_NDA_DST])}"
             wanted = desired.get(key)
             same = isinstance(wanted, Neighbour) and wanted.mac == mac_text(values.get(_NDA_LLADDR, b""))
             found[key] = wanted if same else None

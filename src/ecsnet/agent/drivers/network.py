@@ -9,7 +9,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 from ecsnet.agent.driver import differences
 from ecsnet.agent.drivers.address import Addresses
-from ecsnet.agent.drivers.link import LISTING, Links, SeenLink, parse
+from ecsnet.agent.drivers.link import LISTING, Links, SeenLink, is_own, parse
 from ecsnet.agent.drivers.neighbour import Neighbours
 from ecsnet.agent.drivers.route import Routes
 from ecsnet.agent.drivers.rtnl import Sort
@@ -42,7 +42,8 @@ class NetworkDriver:
             with self._files.inside(netns), Netlink() as netlink:
                 ends = [parse(body) for body in netlink.dump(LISTING)]
                 links[netns] = ends
-                names = {end.index: end.name for end in ends}
+                # What an owner of a namespace puts on links of its own (an instance's docker0) is not ecsnet's.
+                names = {end.index: end.name for end in ends if is_own(end)}
                 for sort in self._sorts.values():
                     found.update(sort.recognise(netns, netlink.dump(sort.listing), names, desired))
         found.update(self._links.recognise(links, desired))

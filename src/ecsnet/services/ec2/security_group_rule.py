@@ -193,6 +193,8 @@ def _update_descriptions(call: Call, request: Request, *, egress: bool) -> Reply
     """Source: EC2 API, UpdateSecurityGroupRuleDescriptionsIngress and -Egress. Raises InvalidPermission.NotFound."""
     group = named_group(call, request)
     for one in request.get("SecurityGroupRuleDescriptions") or ():
+        if not one.get("SecurityGroupRuleId"):
+            raise errors.missing_parameter("securityGroupRuleId")
         rule = _owned(call, group, one["SecurityGroupRuleId"], egress)
         text = checked_description(one.get("Description"))
         call.tx.put(GROUP_RULES, msgspec.structs.replace(rule, description=text))

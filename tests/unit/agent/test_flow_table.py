@@ -63,8 +63,9 @@ def test_an_interval_tells_what_was_counted_since_the_last_one() -> None:
     flows = table()
     flows.admitted(logged("A sgr-out"))
     flows.admitted(logged("A sgr-in"))
-    begun = flows.connection(entry(), 101.0)
-    assert begun is not None
+    flow = flows.connection(entry(), 101.0)
+    assert flow is not None
+    begun = flow.first_packet()
     assert (begun.in_link, begun.out_link, begun.rules) == ("eclient", "eserver", ("sgr-out", "sgr-in"))
     flows.refresh([entry(3, 300, 2, 200)])
     start, parts = flows.interval(160.0)
@@ -90,8 +91,9 @@ def test_what_was_there_before_is_not_told() -> None:
 def test_a_denied_answer_is_counted_by_the_kernel_and_not_admitted() -> None:
     flows = table()
     flows.connection(entry(state=1), 101.0)
-    told = flows.denied(logged("D acl-1/out/*", reply=True, flags=SYN_ACK), 102.0)
-    assert told is not None
+    denied = flows.denied(logged("D acl-1/out/*", reply=True, flags=SYN_ACK), 102.0)
+    assert denied is not None
+    told = denied.last_packet()
     assert (told.denied, told.packets, told.flags, told.reply) == ("acl-1/out/*", 1, SYN_ACK, True)
     flows.refresh([entry(1, 60, 1, 60, state=1)])
     _, parts = flows.interval(160.0)

@@ -127,7 +127,7 @@ class Reader:
             return
         self._open[name] = self._inode(name), router
         for source in (router.log, router.events):
-            self._selector.register(source, selectors.EVENT_READ, lambda: self._live(router, router.read()))
+            self._selector.register(source, selectors.EVENT_READ, lambda: self._read(router))
 
     def _inode(self, name: str) -> int:
         try:
@@ -148,16 +148,17 @@ class Reader:
         if self._due < time.monotonic():
             self._due = time.monotonic() + self._watch.interval
         for name, (_inode, router) in list(self._open.items()):
-            interval, parts = router.interval()
+            interval, parts = router.interval(live=name in self._watch.live)
             self._live(router, parts)
             if name in self._watch.routers:
                 late = name in self._late
                 self._send(msgspec.structs.replace(interval, missed=True) if late else interval)
             self._late.discard(name)
 
+    def _read(self, router: RouterFlows) -> None:
+        self._live(router, router.read(live=router.name in self._watch.live))
+
     def _live(self, router: RouterFlows, parts: list[Part]) -> None:
-        if router.name not in self._watch.live:
-            return
         fresh = [part for part in parts if not part.denied or self._first(router.name, part)]
         if fresh:
             self._send(Live(router=router.name, parts=tuple(fresh)))

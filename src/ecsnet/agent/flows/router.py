@@ -37,8 +37,8 @@ class RouterFlows:
         for entry in self._connections.entries():
             self._table.begin(entry)
 
-    def read(self) -> list[Part]:
-        """What was decided since the last call, for those who look on."""
+    def read(self, *, live: bool) -> list[Part]:
+        """Take what was decided since the last call; with `live`, say it too."""
         now = self._clock()
         connections = self.events.read()
         denials: list[Logged] = []
@@ -60,17 +60,18 @@ class RouterFlows:
         for entry in connections:
             if isinstance(entry, Lost):
                 self._missed = True
-            elif (begun := self._table.connection(entry, now)) is not None:
-                parts.append(begun)
+            elif (begun := self._table.connection(entry, now)) is not None and live:
+                parts.append(begun.first_packet())
         for event in denials:
-            if (denied := self._table.denied(event, now)) is not None:
-                parts.append(denied)
+            denied = self._table.denied(event, now)
+            if denied is not None and live:
+                parts.append(denied.last_packet())
         return parts
 
-    def interval(self) -> tuple[Interval, list[Part]]:
+    def interval(self, *, live: bool) -> tuple[Interval, list[Part]]:
         """End the interval; the second part is what `read` would have given."""
         self._table.refresh(list(self._connections.entries()))
-        parts = self.read()
+        parts = self.read(live=live)
         now = self._clock()
         start, told = self._table.interval(now)
         missed, self._missed = self._missed, False

@@ -54,6 +54,10 @@ class _Flow:
     """How often in a row the connection table did not have it."""
     directions: tuple[_Direction, _Direction] = field(default_factory=lambda: (_Direction(), _Direction()))
 
+    def first_packet(self) -> Part:
+        """What to tell at once of a flow that began."""
+        return _part(self, reply=False, sent=(1, 0), passed=(1, 0), flags=None, start=self.started, end=self.started)
+
 
 @dataclass(slots=True, kw_only=True)
 class _Admitted:
@@ -74,6 +78,19 @@ class _Denied:
     flags: int = 0
     end: float
     known_flow: bool
+    last: headers.Packet
+
+    def last_packet(self) -> Part:
+        """What to tell at once of the newest of them."""
+        tcp = self.last.protocol == headers.TCP
+        return _with(
+            self.first,
+            packets=1,
+            size=self.last.length,
+            flags=_flags(self.last.flags) if tcp else None,
+            start=self.end,
+            end=self.end,
+        )
 
 
 class FlowTable:
@@ -111,13 +128,13 @@ class FlowTable:
         if rule not in known.rules:
             known.rules = (*known.rules, rule)
 
-    def denied(self, event: Logged, now: float) -> Part | None:
-        """A filter dropped a packet; the answer is what to tell at once."""
+    def denied(self, event: Logged, now: float) -> _Denied | None:
+        """A filter dropped a packet; the answer knows what to tell of it at once."""
         packet = headers.parse(event.payload)
         return None if packet is None else self._deny(_key(packet), packet, event, now)
 
-    def connection(self, entry: Entry, now: float) -> Part | None:
-        """A connection began or ended; the answer is what to tell at once, for one that began."""
+    def connection(self, entry: Entry, now: float) -> _Flow | None:
+        """A connection began or ended; the answer is the flow that began."""
         known = self._flows.get(entry.key)
         if entry.ended:
             if known is not None and known.id == entry.id:
@@ -125,8 +142,7 @@ class FlowTable:
                 del self._flows[entry.key]
                 self._ended.append(known)
             return None
-        flow = self._put(entry, now)
-        return _part(flow, reply=False, sent=(1, 0), passed=(1, 0), flags=None, start=flow.started, end=flow.started)
+        return self._put(entry, now)
 
     def _put(self, entry: Entry, now: float) -> _Flow:
         known = self._flows.get(entry.key)
@@ -155,7 +171,7 @@ class FlowTable:
         if entry.tcp_state is not None:
             flow.state = entry.tcp_state
 
-    def _deny(self, key: Key, packet: headers.Packet, event: Logged, now: float) -> Part:
+    def _deny(self, key: Key, packet: headers.Packet, event: Logged, now: float) -> _Denied:
         words = event.prefix.removeprefix("D ")
         flow, index = self._flows.get(key), 0
         if flow is None:
@@ -176,15 +192,14 @@ class FlowTable:
                 key, self._link_name(event.in_link), self._link_name(event.out_link), index == 1 and known_flow
             )
             denied = self._denied[place] = _Denied(
-                first=_with(first, denied=words, rules=rules, start=now), end=now, known_flow=known_flow
+                first=_with(first, denied=words, rules=rules, start=now), end=now, known_flow=known_flow, last=packet
             )
         denied.packets += 1
         denied.size += packet.length
         denied.flags |= _flags(packet.flags)
         denied.end = now
-        return _with(
-            denied.first, packets=1, size=packet.length, flags=_flags_or_none(key, packet.flags), start=now, end=now
-        )
+        denied.last = packet
+        return denied
 
     # ── intervals ────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -343,10 +358,6 @@ def _flags(flags: int) -> int:
     """As flow logs write them: an acknowledgement counts only together with SYN (VPC user guide, `tcp-flags`)."""
     shown = flags & _SHOWN_FLAGS
     return shown | headers.ACK if shown & headers.SYN and flags & headers.ACK else shown
-
-
-def _flags_or_none(key: Key, flags: int) -> int | None:
-    return _flags(flags) if key[0] == headers.TCP else None
 
 
 def _with(part: Part, **fields: Any) -> Part:

@@ -13,6 +13,7 @@ pytestmark = pytest.mark.network
 FILES = (
     "tests/network/test_vpc.py",
     "tests/network/test_vpc_life.py",
+    "tests/network/test_peering.py",
     "tests/network/test_flow_reader.py",
     "tests/agent/test_world.py",
     "tests/agent/test_sockets.py",

@@ -32,7 +32,7 @@ def link() -> Link:
 
 
 def rule_set() -> list[HostObject]:
-    """A verdict map, a concatenated set, an interval set, connection marks, a log rule, a NAT chain."""
+    """A verdict map, a concatenated set, an interval set, connection marks and zones, a log rule, a NAT chain."""
     gate = (
         "ct state invalid counter drop",
         "ct direction original ct mark and 1 == 1 accept",
@@ -47,6 +47,9 @@ def rule_set() -> list[HostObject]:
         NftSet(netns=_A, family="inet", table="trial", name="trial_ranges", type="ipv4_addr", flags=("interval",)),
         NftSet(netns=_A, family="inet", table="trial", name="trial_gates", type="ifname", value="verdict"),
         NftChain(netns=_A, family="inet", table="trial", name="trial_own", rules=(NftRule(text="accept"),)),
+        NftChain(
+            netns=_A, family="inet", table="trial", name="trial_zone", rules=(NftRule(text="ct original zone set 1"),)
+        ),
         NftChain(
             netns=_A,
             family="inet",

@@ -12,11 +12,12 @@ from typing import Literal, assert_never
 
 from ecsnet.fabric.kernel import naming
 from ecsnet.logical.network import INTERNET_CLIENT, INTERNET_CLIENT6
-from ecsnet.model.ec2 import NetworkInterface
+from ecsnet.model.ec2 import Instance, NetworkInterface
 from ecsnet.model.ecs import Task, TaskStatus, holds_interface
 from ecsnet.model.elbv2 import LoadBalancer
 from ecsnet.model.tables import (
     ELASTIC_IPS_BY_PUBLIC_IP,
+    INSTANCES,
     INTERFACES,
     INTERFACES_BY_ADDRESS,
     INTERFACES_BY_OWNER,
@@ -294,6 +295,14 @@ def user_of(snapshot: Snapshot, row: NetworkInterface) -> str:
         case "nat":
             return f"NAT gateway {owner}"
         case "instance":
-            return f"instance {owner}"
+            instance = snapshot.get(INSTANCES, owner)
+            return f"instance {owner}" if instance is None else _instance_label(instance)
         case _:
             assert_never(row.attachment.owner_kind)
+
+
+def _instance_label(instance: Instance) -> str:
+    """The instance's Name tag and id, and its state when it is not running."""
+    name = next((value for key, value in instance.tags if key == "Name"), "")
+    state = "" if instance.state == "running" else f" ({instance.state})"
+    return f"instance {name} {instance.id}{state}" if name else f"instance {instance.id}{state}"

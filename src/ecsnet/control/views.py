@@ -144,7 +144,11 @@ def _vpc(snapshot: Snapshot, vpc: Vpc) -> Json:
         gateways.append({"kind": "internet gateway", "id": gateway.id, "detail": ""})
     for nat in snapshot.find(NAT_GATEWAYS_BY_VPC, vpc.id):
         if nat.state != "deleted":
-            detail = f"{nat.private_ip} as {nat.public_ip}  {nat.state}"
+            pairs = ((nat.private_ip, nat.public_ip), *((one.private_ip, one.public_ip) for one in nat.secondary))
+            shown = ", ".join(
+                f"{private} as {public}" if public else str(private) for private, public in pairs if private
+            )
+            detail = f"{shown}  {nat.state}"
             gateways.append({"kind": "NAT gateway", "id": nat.id, "detail": detail})
     subnets = sorted(snapshot.find(SUBNETS_BY_VPC, vpc.id), key=lambda s: (s.az, str(s.cidr)))
     return {

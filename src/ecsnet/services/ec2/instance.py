@@ -8,7 +8,7 @@ from typing import Any
 from ecsnet.model import ec2
 from ecsnet.model.dnsnames import private_dns_name
 from ecsnet.model.tables import INSTANCES_BY_RESERVATION, INSTANCES_BY_SUBNET, INSTANCES_BY_VPC
-from ecsnet.services.call import AwsError, Cached, Call, Operation, Reply, Request, read, write
+from ecsnet.services.call import AwsError, Cached, Call, Operation, Reply, Request, not_implemented, read, write
 from ecsnet.services.ec2 import families
 from ecsnet.services.ec2.addressing import public_ip_of
 from ecsnet.services.ec2.filters import Extract, Filters, flag, some
@@ -34,6 +34,8 @@ def start_instances(call: Call, request: Request) -> Reply:
 
 def stop_instances(call: Call, request: Request) -> Reply:
     """Source: EC2 API, StopInstances. Raises IncorrectInstanceState, OperationNotPermitted when protected."""
+    if request.get("Hibernate"):
+        raise not_implemented("StopInstances", "Hibernate")
     return {"StoppingInstances": _each(call, request, begin_stop)}
 
 

@@ -6,7 +6,7 @@ text that would mean something to nft, a shell, a path or a parser.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from random import Random
 from typing import Any
 
@@ -112,6 +112,48 @@ FITTING: Mapping[str, tuple[object, ...]] = {
 """What a member most often is, so that many calls succeed."""
 
 
+_TCP = {"IpProtocol": "tcp", "FromPort": 443, "ToPort": 443}
+_PEERS: dict[str, Any] = {
+    "IpRanges": [{"CidrIp": "10.0.0.0/8", "Description": "x"}],
+    "Ipv6Ranges": [{"CidrIpv6": "2001:db8::/32", "Description": "x"}],
+    "PrefixListIds": [{"PrefixListId": "@list", "Description": "x"}],
+    "UserIdGroupPairs": [{"GroupId": "@group2", "Description": "x", "UserId": "111122223333"}],
+}
+_TAGS = [{"ResourceType": "security-group-rule", "Tags": [{"Key": "k", "Value": "v"}]}]
+_RULES = {"GroupId": "@group", "IpPermissions": [{**_TCP, **_PEERS}], "TagSpecifications": _TAGS}
+_ENTRY = {"NetworkAclId": "@acl", "RuleNumber": 7, "Protocol": "6", "RuleAction": "deny", "Egress": False}
+_CHANGE = {**_TCP, "CidrIpv4": "10.9.0.0/16", "Description": "x"}
+GOOD: tuple[tuple[str, dict[str, Any]], ...] = (
+    ("AuthorizeSecurityGroupIngress", _RULES),
+    ("AuthorizeSecurityGroupEgress", _RULES),
+    (
+        "ModifySecurityGroupRules",
+        {
+            "GroupId": "@group",
+            "SecurityGroupRules": [{"SecurityGroupRuleId": "@rule", "SecurityGroupRule": _CHANGE}],
+        },
+    ),
+    (
+        "UpdateSecurityGroupRuleDescriptionsIngress",
+        {"GroupId": "@group", "SecurityGroupRuleDescriptions": [{"SecurityGroupRuleId": "@rule", "Description": "x"}]},
+    ),
+    ("CreateNetworkAclEntry", {**_ENTRY, "CidrBlock": "10.0.0.0/8", "PortRange": {"From": 1, "To": 2}}),
+    ("CreateNetworkAclEntry", {**_ENTRY, "Ipv6CidrBlock": "::/0", "Protocol": "58", "IcmpTypeCode": {"Type": 1}}),
+    ("CreateRoute", {"RouteTableId": "@table", "DestinationCidrBlock": "0.0.0.0/0", "GatewayId": "@gateway"}),
+    ("CreateRoute", {"RouteTableId": "@table", "DestinationPrefixListId": "@list", "NetworkInterfaceId": "@eni"}),
+    (
+        "ModifyManagedPrefixList",
+        {
+            "PrefixListId": "@list",
+            "PrefixListName": "n",
+            "AddEntries": [{"Cidr": "192.0.2.0/24", "Description": "x"}],
+        },
+    ),
+    ("CreateSecurityGroup", {"GroupName": "n", "Description": "x", "VpcId": "@vpc"}),
+)
+"""Calls that succeed as they are; drawn with at most one value that may not fit."""
+
+
 class Drawer:
     """Draws requests that fit the model's shapes: what the gateway lets through."""
 
@@ -139,14 +181,47 @@ class Drawer:
                     return pick.choice(FITTING[name])
                 return self._text(name) if kind == "string" else pick.choice(NUMBERS)
 
+    def nearly(self, request: Any) -> Any:
+        """The request with one of its strings, chosen at random, replaced by any text."""
+        leaves = list(_strings(request))
+        victim = self._random.choice(leaves)
+
+        def copy(value: Any, path: tuple[object, ...]) -> Any:
+            match value:
+                case dict():
+                    return {key: copy(item, (*path, key)) for key, item in value.items()}
+                case list():
+                    return [copy(item, (*path, index)) for index, item in enumerate(value)]
+                case _:
+                    return self._any_text() if path == victim else value
+
+        return copy(request, ())
+
     def _text(self, name: str) -> str:
         pick = self._random
         if name not in FITTING and pick.random() >= self._hostile:
             return "".join(pick.choices("abcXYZ09 -_", k=pick.choice((1, 5, 40))))
+        return self._any_text()
+
+    def _any_text(self) -> str:
+        pick = self._random
         source = pick.choice(("ids", "nearly", "hostile", "letters"))
         if source == "letters":
             return "".join(pick.choices(LETTERS, k=pick.choice((0, 1, 7, 128, 256, 300))))
         return pick.choice({"ids": [f"@{one}" for one in IDS], "nearly": NEARLY, "hostile": HOSTILE}[source])
+
+
+def _strings(value: Any, path: tuple[object, ...] = ()) -> Iterator[tuple[object, ...]]:
+    """Where the strings of a request are."""
+    match value:
+        case dict():
+            for key, item in value.items():
+                yield from _strings(item, (*path, key))
+        case list():
+            for index, item in enumerate(value):
+                yield from _strings(item, (*path, index))
+        case str():
+            yield path
 
 
 def _single(name: str) -> str:
@@ -156,8 +231,11 @@ def _single(name: str) -> str:
 
 @st.composite
 def requests(draw: st.DrawFn) -> tuple[str, dict[str, Any]]:
-    name = draw(st.sampled_from(OPERATIONS))
     drawer = Drawer(draw(st.randoms(use_true_random=False)))
+    if draw(st.booleans()):
+        good, request = draw(st.sampled_from(GOOD))
+        return good, request if draw(st.booleans()) else drawer.nearly(request)
+    name = draw(st.sampled_from(OPERATIONS))
     return name, drawer.value("", MODEL.operation_model(name).input_shape)
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 import rows
 from vpc_lab import Lab, router
+from walks import check, walk
 
 from ecsnet.model import tables as t
 from ecsnet.testing.world import TestWorld, throw_away_world
@@ -335,3 +336,59 @@ def test_every_address_of_a_prefix_is_the_interfaces_own(
         lab.flush()
         assert lab.net.tcp(holder.netns, far, 80, source=own) is None
         assert lab.net.tcp(target.netns, listen, 80) is None
+
+
+# ── walks ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+SYN, SYN_ACK = "meta nfproto ipv6 tcp flags == syn", "meta nfproto ipv6 tcp flags == (syn | ack)"
+"""One packet each: later ones of the flow may get the same trace id from the kernel."""
+
+IPV6_WALK = f"""
+# A packet's walk with IPv6
+
+Written by `tests/network/test_ipv6.py` from what the kernel told about real packets. The VPC has {BLOCK}, its subnets
+{NETS[1]} and {NETS[2]}; the route table leads `::/0` to the internet gateway.
+
+Nothing is translated: the internet gateway asks only whether the end inside the VPC is one of the VPC's addresses.
+Groups and network ACLs in the router decide, with rules for IPv6 of their own.
+"""
+
+EGRESS_WALK = f"""
+# A packet's walk through an egress-only internet gateway
+
+Written by `tests/network/test_ipv6.py` from what the kernel told about real packets. The VPC has {BLOCK}; the route
+table leads `::/0` to the egress-only gateway (`x…`). It remembers what went out and lets nothing else in. That the
+internet sends what is for this subnet to this gateway, and not to the VPC's internet gateway if there is one, follows
+from the subnet's route table.
+"""
+
+
+def test_the_walk_of_ipv6_packets_is_what_the_document_says(lab: Lab) -> None:
+    _internet_gateway(lab)
+    one, three = lab.task("10.0.1.10", 2, ipv6=(ONE,)), lab.task("10.0.2.12", 2, ipv6=(THREE,), subnet=2)
+    with lab.net.listen(one.netns, ONE, 80), lab.net.listen(three.netns, THREE, 80):
+        across = walk(lab, SYN, lambda: lab.net.tcp(one.netns, THREE, 80))
+        inward = walk(lab, SYN, lambda: lab.net.tcp("internet", ONE, 80))
+        answer = walk(lab, SYN_ACK, lambda: lab.net.tcp("internet", ONE, 80))
+    closed = walk(lab, SYN, lambda: lab.net.tcp("internet", ONE, 81))
+    assert [hops[-1].end for hops in (across, inward, answer)] == ["accept"] * 3
+    assert closed[-1].end.startswith("D sg-in eni-")
+    walks = {
+        f"Across subnets, {ONE} to {THREE}": across,
+        f"From the internet, {CLIENT} to {ONE}": inward,
+        "The answer": answer,
+        "To a port that no rule admits": closed,
+    }
+    check("ipv6", IPV6_WALK, walks)
+
+
+def test_the_walk_through_an_egress_only_gateway_is_what_the_document_says(lab: Lab) -> None:
+    _egress_gateway(lab)
+    one = lab.task("10.0.1.10", 2, ipv6=(ONE,))
+    with lab.net.listen(one.netns, ONE, 80), lab.net.listen("internet", CLIENT, 80):
+        out = walk(lab, SYN, lambda: lab.net.tcp(one.netns, CLIENT, 80))
+        answer = walk(lab, SYN_ACK, lambda: lab.net.tcp(one.netns, CLIENT, 80))
+        inward = walk(lab, SYN, lambda: lab.net.tcp("internet", ONE, 80))
+    assert [hops[-1].end for hops in (out, answer)] == ["accept"] * 2
+    assert inward[-1].end == f"D eigw {rows.egress_gateway().id}"
+    check("egress-only", EGRESS_WALK, {"Out": out, "The answer": answer, "From the internet": inward})

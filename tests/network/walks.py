@@ -54,6 +54,8 @@ _MEANING: Mapping[str, str] = {
     "igw_dnat": "public to private address",
     "igw_fwd": "between VPC and internet",
     "igw_snat": "private to public address",
+    "igw6_fwd": "is the VPC's end one of its own addresses?",
+    "eigw_fwd": "begun from inside?",
     "nat_fwd": "from the gateway's own VPC?",
     "nat_post": "to the gateway's own address",
 }
@@ -104,8 +106,9 @@ def walk(lab: Lab, match: str, send: Callable[[], object]) -> list[Hop]:
 
     `send` causes it. Namespaces that forward are those of routers and gateways.
     """
+    forwarding = ("r", "g", "x", "n")
     owners = {
-        item.name: item.owner for item in lab.plan() if isinstance(item, Namespace) and item.name[0] in ("r", "g", "n")
+        item.name: item.owner for item in lab.plan() if isinstance(item, Namespace) and item.name.startswith(forwarding)
     }
     with ExitStack() as stack:
         listeners = [stack.enter_context(_listening(lab.net, netns, match)) for netns in owners]

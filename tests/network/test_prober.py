@@ -77,6 +77,16 @@ def test_a_datagram_arrives_or_is_refused_by_icmp(lab: Lab) -> None:
     assert (refused.reply.kind, refused.reply.type, refused.reply.code) == ("unreachable", 3, 3)
 
 
+def test_many_datagrams_to_one_closed_port_arrive_and_few_are_refused(lab: Lab) -> None:
+    """The destination's kernel limits its ICMP errors; the rest is not called refused."""
+    client, server = pair(lab)
+    reports = send(lab, *(probe(client, server, "udp", 54) for _ in range(50)), arrivals=(server,))
+    assert all(report.arrived == (server.netns,) for report in reports)
+    refused = [report for report in reports if report.reply is not None]
+    assert 1 <= len(refused) < 20
+    assert all(report.reply is None or report.reply.kind == "unreachable" for report in reports)
+
+
 def test_an_echo_comes_back(lab: Lab) -> None:
     client, server = pair(lab)
     (report,) = send(lab, probe(client, server, "icmp", None), arrivals=(server,))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import struct
 from ipaddress import IPv4Address, IPv6Address
+from typing import Any
 
 import msgspec
 
@@ -18,7 +19,7 @@ FIN, SYN, RST, PSH, ACK = 1, 2, 4, 8, 16
 _IPV4 = struct.Struct("!BxHHHBBxx4s4s")
 _IPV6 = struct.Struct("!xxxxHBB16s16s")
 _PORTS = struct.Struct("!HH")
-_TCP_REST = struct.Struct("!IIBB")
+_TCP = struct.Struct("!HHIIBB")
 _ICMP = struct.Struct("!BBxxHH")
 _ERRORS4 = frozenset((3, 4, 5, 11, 12))
 _EXTENSIONS6 = frozenset((0, 43, 60, 135))
@@ -91,20 +92,16 @@ def _parse4(data: bytes, start: int) -> Packet | None:
     if len(data) < start + _IPV4.size:
         return None
     first, length, identification, fragment, hops, protocol, source, destination = _IPV4.unpack_from(data, start)
-    upper = start + (first & 15) * 4
     offset = (fragment & 0x1FFF) * 8
-    return _upper(
-        data,
-        upper,
-        Packet(
-            source=source,
-            destination=destination,
-            protocol=protocol,
-            hops=hops,
-            length=length,
-            identification=identification,
-            fragment=offset,
-        ),
+    return Packet(
+        source=source,
+        destination=destination,
+        protocol=protocol,
+        hops=hops,
+        length=length,
+        identification=identification,
+        fragment=offset,
+        **({} if offset else _upper(data, start + (first & 15) * 4, protocol)),
     )
 
 
@@ -126,64 +123,55 @@ def _parse6(data: bytes, start: int) -> Packet | None:
         upper += step
         if fragment:
             break
-    return _upper(
-        data,
-        upper,
-        Packet(
-            source=source,
-            destination=destination,
-            protocol=protocol,
-            hops=hops,
-            length=payload_length + _IPV6.size,
-            fragment=fragment,
-        ),
+    return Packet(
+        source=source,
+        destination=destination,
+        protocol=protocol,
+        hops=hops,
+        length=payload_length + _IPV6.size,
+        fragment=fragment,
+        **({} if fragment else _upper(data, upper, protocol)),
     )
 
 
-def _upper(data: bytes, at: int, packet: Packet) -> Packet:
-    """The packet with what its upper header says."""
-    if packet.fragment or len(data) < at + 4:
-        return packet
-    match packet.protocol:
-        case 6 | 17:
-            return _ports(data, at, packet)
+def _upper(data: bytes, at: int, protocol: int) -> dict[str, Any]:
+    """What the upper header says, as fields of `Packet`."""
+    if len(data) < at + 4:
+        return {}
+    match protocol:
+        case 6:
+            return _tcp(data, at)
+        case 17:
+            source_port, destination_port = _PORTS.unpack_from(data, at)
+            return {"source_port": source_port, "destination_port": destination_port, "payload": at + 8}
         case 1 | 58:
-            return _icmp(data, at, packet)
+            return _icmp(data, at, protocol)
         case _:
-            return packet
+            return {}
 
 
-def _ports(data: bytes, at: int, packet: Packet) -> Packet:
+def _tcp(data: bytes, at: int) -> dict[str, Any]:
+    if len(data) >= at + _TCP.size:
+        source_port, destination_port, sequence, acknowledgement, words, flags = _TCP.unpack_from(data, at)
+        return {
+            "source_port": source_port,
+            "destination_port": destination_port,
+            "sequence": sequence,
+            "acknowledgement": acknowledgement,
+            "flags": flags,
+            "payload": at + (words >> 4) * 4,
+        }
     source_port, destination_port = _PORTS.unpack_from(data, at)
-    sequence = acknowledgement = payload = None
-    flags = 0
-    if packet.protocol == UDP:
-        payload = at + 8
-    elif len(data) >= at + 14:
-        sequence, acknowledgement, words, flags = _TCP_REST.unpack_from(data, at + 4)
-        payload = at + (words >> 4) * 4
-    elif len(data) >= at + 8:  # an ICMP error may quote eight bytes only
-        sequence = int.from_bytes(data[at + 4 : at + 8], "big")
-    return _with(
-        packet,
-        source_port=source_port,
-        destination_port=destination_port,
-        flags=flags,
-        sequence=sequence,
-        acknowledgement=acknowledgement,
-        payload=payload,
-    )
+    # An ICMP error may quote eight bytes only.
+    sequence = int.from_bytes(data[at + 4 : at + 8], "big") if len(data) >= at + 8 else None
+    return {"source_port": source_port, "destination_port": destination_port, "sequence": sequence}
 
 
-def _icmp(data: bytes, at: int, packet: Packet) -> Packet:
+def _icmp(data: bytes, at: int, protocol: int) -> dict[str, Any]:
     if len(data) < at + _ICMP.size:
-        return packet
+        return {}
     kind, code, identifier, sequence = _ICMP.unpack_from(data, at)
-    is_error = kind in _ERRORS4 if packet.protocol == ICMP else kind < 128
+    is_error = kind in _ERRORS4 if protocol == ICMP else kind < 128
     if is_error:
-        return _with(packet, type=kind, code=code, quoted=parse(data, at + 8))
-    return _with(packet, type=kind, code=code, identifier=identifier, sequence=sequence, payload=at + 8)
-
-
-def _with(packet: Packet, **fields: int | Packet | None) -> Packet:
-    return msgspec.structs.replace(packet, **fields)
+        return {"type": kind, "code": code, "quoted": parse(data, at + 8)}
+    return {"type": kind, "code": code, "identifier": identifier, "sequence": sequence, "payload": at + 8}

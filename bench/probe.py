@@ -1,0 +1,97 @@
+"""How many probes a second: batches between 20 tasks of one VPC, through the agent, as `verify` asks for them.
+
+Works as root and as an ordinary user. `python bench/probe.py`
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+import msgspec
+
+from harness import summary, write
+
+TESTS = Path(__file__).resolve().parents[1] / "tests"
+sys.path += [str(TESTS / "network"), str(TESTS / "compile")]
+
+import rows  # noqa: E402
+from vpc_lab import Lab, Task, router  # noqa: E402
+
+from ecsnet.hostplan.probes import Probe, ProbeBatch, ProbeReports, Report, Tap  # noqa: E402
+from ecsnet.testing.world import throw_away_world  # noqa: E402
+
+TASKS = 20
+PROBES = 10_000
+ROUNDS = 7
+CASES = {"admitted, refused by a closed port": 80, "dropped by the receiver's groups": 81}
+
+
+def batch(tasks: list[Task], port: int) -> ProbeBatch:
+    """Every task to every other one, again and again."""
+    probes = []
+    for number in range(PROBES):
+        source = tasks[number % TASKS]
+        destination = tasks[(number + 1 + number // TASKS % (TASKS - 1)) % TASKS]
+        probes.append(
+            Probe(
+                number=number,
+                netns=source.netns,
+                device="eth0",
+                source=source.address,
+                destination=destination.address,
+                protocol="tcp",
+                port=port,
+            )
+        )
+    taps = tuple(Tap(netns=task.netns, device="eth0") for task in tasks)
+    return ProbeBatch(probes=tuple(probes), deciders=(router(),), arrivals=taps)
+
+
+def outcome(report: Report) -> str:
+    if report.dropped is not None:
+        return report.dropped.prefix.split()[1]
+    return report.reply.kind if report.reply is not None else "nothing"
+
+
+def main() -> None:
+    result = {}
+    with throw_away_world() as net:
+        lab = Lab(net)
+        lab.vpc()
+        lab.group(1)
+        lab.group(2, rows.rule(1, 2, ports=(80, 80), cidr="10.0.0.0/16"))
+        tasks = [lab.task(f"10.0.1.{10 + number}", 1, 2) for number in range(TASKS)]
+        for name, port in CASES.items():
+            argument = msgspec.to_builtins(batch(tasks, port))
+            rates, asked = [], []
+            for _ in range(ROUNDS):
+                begun = time.perf_counter()
+                answer = net.ask("probe", **argument)
+                asked.append(PROBES / (time.perf_counter() - begun))
+                reports = msgspec.convert(answer, ProbeReports)
+                assert reports.missed == 0
+                outcomes = Counter(map(outcome, reports.reports))
+                assert "nothing" not in outcomes, outcomes
+                rates.append(PROBES / reports.seconds)
+            result[name] = {"outcomes": dict(outcomes), "sent and decided": summary(rates), "asked": summary(asked)}
+    for name, figures in result.items():
+        print(f"{name}: {figures}")
+    load = [round(each, 1) for each in os.getloadavg()]
+    write(
+        "probe",
+        {
+            "load average": load,
+            "unit": "probes per second",
+            "probes in a batch": PROBES,
+            "tasks": TASKS,
+            "cases": result,
+        },
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -220,3 +220,95 @@ def test_a_dual_stack_load_balancer_has_names_and_listeners_of_both_families(
     code = elb.exceptions.ClientError
     with pytest.raises(code, match="NotImplemented"):
         elb.create_load_balancer(Name="net", Type="network", Subnets=list(network.subnets), IpAddressType="dualstack")
+
+
+TEMPLATE = """
+Resources:
+  Vpc:
+    Type: AWS::EC2::VPC
+    Properties: {CidrBlock: 10.81.0.0/16}
+  One:
+    Type: AWS::EC2::VPCCidrBlock
+    Properties: {VpcId: !Ref Vpc, AmazonProvidedIpv6CidrBlock: true}
+  Cut:
+    Type: AWS::EC2::Subnet
+    DependsOn: One
+    Properties:
+      VpcId: !Ref Vpc
+      CidrBlock: 10.81.1.0/24
+      Ipv6CidrBlock: !Select [1, !Cidr [!Select [0, !GetAtt Vpc.Ipv6CidrBlocks], 4, 64]]
+      AssignIpv6AddressOnCreation: true
+  Later:
+    Type: AWS::EC2::Subnet
+    Properties: {VpcId: !Ref Vpc, CidrBlock: 10.81.2.0/24}
+  Block:
+    Type: AWS::EC2::SubnetCidrBlock
+    DependsOn: One
+    Properties:
+      SubnetId: !Ref Later
+      Ipv6CidrBlock: !Select [2, !Cidr [!Select [0, !GetAtt Vpc.Ipv6CidrBlocks], 4, 64]]
+  Only:
+    Type: AWS::EC2::Subnet
+    DependsOn: One
+    Properties:
+      VpcId: !Ref Vpc
+      Ipv6Native: true
+      Ipv6CidrBlock: !Select [3, !Cidr [!Select [0, !GetAtt Vpc.Ipv6CidrBlocks], 4, 64]]
+  Gateway:
+    Type: AWS::EC2::InternetGateway
+  Attached:
+    Type: AWS::EC2::VPCGatewayAttachment
+    Properties: {VpcId: !Ref Vpc, InternetGatewayId: !Ref Gateway}
+  Egress:
+    Type: AWS::EC2::EgressOnlyInternetGateway
+    Properties: {VpcId: !Ref Vpc}
+  Table:
+    Type: AWS::EC2::RouteTable
+    Properties: {VpcId: !Ref Vpc}
+  Route:
+    Type: AWS::EC2::Route
+    Properties:
+      RouteTableId: !Ref Table
+      DestinationIpv6CidrBlock: "::/0"
+      EgressOnlyInternetGatewayId: !Ref Egress
+  Interface:
+    Type: AWS::EC2::NetworkInterface
+    Properties: {SubnetId: !Ref Cut, SecondaryPrivateIpAddressCount: 1, Ipv4PrefixCount: 1, EnablePrimaryIpv6: true}
+  Address:
+    Type: AWS::EC2::EIP
+    DependsOn: Attached
+    Properties: {Domain: vpc}
+  Association:
+    Type: AWS::EC2::EIPAssociation
+    Properties:
+      AllocationId: !GetAtt Address.AllocationId
+      NetworkInterfaceId: !Ref Interface
+      PrivateIpAddress: !Select [0, !GetAtt Interface.SecondaryPrivateIpAddresses]
+Outputs:
+  Interface: {Value: !Ref Interface}
+  Primary: {Value: !GetAtt Interface.PrimaryIpv6Address}
+  Later: {Value: !Ref Later}
+  LaterBlock: {Value: !Select [0, !GetAtt Later.Ipv6CidrBlocks]}
+  Only: {Value: !Ref Only}
+"""
+
+
+def test_a_template_lays_out_ipv6(instance: Instance) -> None:
+    cloudformation, ec2 = instance.client("cloudformation"), instance.client("ec2")
+    cloudformation.create_stack(StackName="layout", TemplateBody=TEMPLATE)
+    cloudformation.get_waiter("stack_create_complete").wait(
+        StackName="layout", WaiterConfig={"Delay": 1, "MaxAttempts": 30}
+    )
+    (stack,) = cloudformation.describe_stacks(StackName="layout")["Stacks"]
+    made = {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
+    (eni,) = ec2.describe_network_interfaces(NetworkInterfaceIds=[made["Interface"]])["NetworkInterfaces"]
+    assert eni["Ipv6Addresses"] == [{"Ipv6Address": made["Primary"], "IsPrimaryIpv6": True}]
+    assert len(eni["Ipv4Prefixes"]) == 1
+    assert ["Association" in one for one in eni["PrivateIpAddresses"]] == [False, True]
+    later, only = (ec2.describe_subnets(SubnetIds=[made[name]])["Subnets"][0] for name in ("Later", "Only"))
+    assert later["Ipv6CidrBlockAssociationSet"][0]["Ipv6CidrBlock"] == made["LaterBlock"]
+    assert only["Ipv6Native"]
+    cloudformation.delete_stack(StackName="layout")
+    cloudformation.get_waiter("stack_delete_complete").wait(
+        StackName="layout", WaiterConfig={"Delay": 1, "MaxAttempts": 30}
+    )

@@ -5,6 +5,8 @@ from __future__ import annotations
 import gzip
 import http.client
 import json
+import os
+import signal
 import socket
 import subprocess
 import sys
@@ -527,11 +529,22 @@ def test_the_command_line_shows_what_is_denied(lab: Lab) -> None:
     eventually(lambda: _viewers(lab.instance) == 0, "the view is closed", timeout=10)
 
 
+def test_a_reader_that_was_killed_leaves_a_gap_that_is_told(lab: Lab) -> None:
+    log = lab.flow_log(lab.server.interface, "NetworkInterface", LogFormat=FORMAT + " ${sublocation-type}")
+    lab.one_more_interval(log)
+    first = lab.instance.status()["flows"]["reader"]
+    os.kill(first, signal.SIGKILL)
+    eventually(lambda: lab.instance.status()["flows"]["reader"] not in (None, first), "another reader", timeout=10)
+    lab.wait(log, log_status="SKIPDATA")
+    port, _ = lab.exchange(87)
+    lab.wait(log, srcport=port, dstport="87", action="ACCEPT")
+
+
 def test_nothing_is_read_when_nobody_wants_to_know(lab: Lab) -> None:
     ec2 = lab.instance.client("ec2")
     ids = [row["FlowLogId"] for row in ec2.describe_flow_logs()["FlowLogs"]]
     ec2.delete_flow_logs(FlowLogIds=ids)
-    eventually(lambda: lab.instance.status()["flows"]["reading"] is False, "the reader has ended", timeout=10)
+    eventually(lambda: lab.instance.status()["flows"]["reader"] is None, "the reader has ended", timeout=10)
 
 
 def _viewers(instance: Instance) -> int:

@@ -33,6 +33,8 @@ class Reading:
         self._decoder = msgspec.msgpack.Decoder(FromReader)
         self._numbers = itertools.count(1)
         self._order: Watch | None = None
+        self._ordered = 0.0
+        """When the last order was given, by the event loop's clock."""
         self._carried_out = 0
         self._gaps: set[str] = set()
         """Routers of which a reader that broke off has told nothing since its last interval."""
@@ -40,12 +42,14 @@ class Reading:
         self._process: asyncio.subprocess.Process | None = None
 
     @property
-    def running(self) -> bool:
-        return self._process is not None
+    def pid(self) -> int | None:
+        """The reader's process id; None when nothing is read."""
+        return None if self._process is None else self._process.pid
 
     def watch(self, routers: tuple[str, ...], live: tuple[str, ...], interval: float) -> None:
         """Replace what is watched; with nothing to watch the process ends."""
         if routers or live:
+            self._ordered = asyncio.get_running_loop().time()
             self._order = Watch(number=next(self._numbers), routers=routers, live=live, interval=interval)
         else:
             self._order = None
@@ -53,7 +57,10 @@ class Reading:
         self._notify()
 
     async def carried_out(self, deadline: float) -> bool:
-        """Wait until the reader does what it was told last; False after `deadline` seconds."""
+        """Wait until the reader does what it was told last; False `deadline` seconds after it was told.
+
+        Counted from the order, so that a reader that cannot start holds up one call and not all that follow.
+        """
 
         def done() -> bool:
             return self._order is None or self._carried_out >= self._order.number
@@ -61,7 +68,7 @@ class Reading:
         if done():
             return True
         try:
-            async with asyncio.timeout(deadline), self._changed:
+            async with asyncio.timeout_at(self._ordered + deadline), self._changed:
                 await self._changed.wait_for(done)
         except TimeoutError:
             return False

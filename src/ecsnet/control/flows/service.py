@@ -235,7 +235,7 @@ class Flows:
 
     def status(self) -> Json:
         """For `ecsnet status`."""
-        return {"logs": len(self._vpc_of), "viewers": self._ready, "reading": self._reading.running}
+        return {"logs": len(self._vpc_of), "viewers": self._ready, "reader": self._reading.pid}
 
 
 def _may_want(wanted: Wanted, vpc: str, part: Part) -> bool:

@@ -50,7 +50,7 @@ def shown(snapshot: Snapshot, vpc: str, part: Part) -> dict[str, Any]:
 
 
 def _end(snapshot: Snapshot, interface: NetworkInterface | None, link: str, packed: bytes, port: int) -> dict[str, Any]:
-    elsewhere = {"g": "internet", "p": "peer"}.get(link[:1])
+    elsewhere = {"g": "internet", "x": "internet", "p": "peer"}.get(link[:1])
     return {
         "name": places.user_of(snapshot, interface) if interface is not None else elsewhere,
         "interface": interface.id if interface is not None else None,

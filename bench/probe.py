@@ -5,6 +5,7 @@ Works as root and as an ordinary user. `python bench/probe.py`
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sys
 import time
@@ -21,6 +22,7 @@ sys.path += [str(TESTS / "network"), str(TESTS / "compile")]
 import rows  # noqa: E402
 from vpc_lab import Lab, Task, router  # noqa: E402
 
+from ecsnet.agent.client import AgentLink  # noqa: E402
 from ecsnet.hostplan.probes import Probe, ProbeBatch, ProbeReports, Report, Tap  # noqa: E402
 from ecsnet.testing.world import throw_away_world  # noqa: E402
 
@@ -57,27 +59,35 @@ def outcome(report: Report) -> str:
     return report.reply.kind if report.reply is not None else "nothing"
 
 
+async def measure(socket: Path, batches: dict[str, bytes]) -> dict[str, object]:
+    """Ask as control does: one connection, the batch as JSON."""
+    link = await AgentLink.connect(socket, lambda _message: None)
+    result: dict[str, object] = {}
+    for name, argument in batches.items():
+        decided, asked = [], []
+        for _ in range(ROUNDS):
+            begun = time.perf_counter()
+            answer = await link.ask("probe", argument)
+            asked.append(PROBES / (time.perf_counter() - begun))
+            reports = msgspec.json.decode(answer, type=ProbeReports)
+            outcomes = Counter(map(outcome, reports.reports))
+            assert reports.missed == 0
+            assert "nothing" not in outcomes, outcomes
+            decided.append(PROBES / reports.seconds)
+        result[name] = {"outcomes": dict(outcomes), "sent and decided": summary(decided), "asked": summary(asked)}
+    link.close()
+    return result
+
+
 def main() -> None:
-    result = {}
     with throw_away_world() as net:
         lab = Lab(net)
         lab.vpc()
         lab.group(1)
         lab.group(2, rows.rule(1, 2, ports=(80, 80), cidr="10.0.0.0/16"))
         tasks = [lab.task(f"10.0.1.{10 + number}", 1, 2) for number in range(TASKS)]
-        for name, port in CASES.items():
-            argument = msgspec.to_builtins(batch(tasks, port))
-            rates, asked = [], []
-            for _ in range(ROUNDS):
-                begun = time.perf_counter()
-                answer = net.ask("probe", **argument)
-                asked.append(PROBES / (time.perf_counter() - begun))
-                reports = msgspec.convert(answer, ProbeReports)
-                assert reports.missed == 0
-                outcomes = Counter(map(outcome, reports.reports))
-                assert "nothing" not in outcomes, outcomes
-                rates.append(PROBES / reports.seconds)
-            result[name] = {"outcomes": dict(outcomes), "sent and decided": summary(rates), "asked": summary(asked)}
+        batches = {name: msgspec.json.encode(batch(tasks, port)) for name, port in CASES.items()}
+        result = asyncio.run(measure(net.state / "agent.sock", batches))
     for name, figures in result.items():
         print(f"{name}: {figures}")
     load = [round(each, 1) for each in os.getloadavg()]

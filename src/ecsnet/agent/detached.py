@@ -80,13 +80,16 @@ class DetachedServer(Generic[Request, Reply]):
                 self._launch()
             if self._connection is None:
                 raise DetachedError(f"{self._module} does not start; see {self._log_path}")
+            connection = self._connection
             self._next += 1
             number = self._next
             self._replies[number] = None
             try:
-                self._connection.sendall(frame(_ENCODER.encode(make(number))))
+                connection.sendall(frame(_ENCODER.encode(make(number))))
                 self._arrived.wait_for(lambda: self._replies.get(number, self) is not None, PATIENCE)
             except OSError as error:
+                # The reading thread sees the same; until it has, the next request would meet the dead server again.
+                self._arrived.wait_for(lambda: self._connection is not connection, PATIENCE)
                 raise DetachedError(f"{self._module} went away: {error}") from error
             finally:
                 reply = self._replies.pop(number, None)

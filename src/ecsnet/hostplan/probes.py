@@ -113,6 +113,6 @@ class ProbeReports(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     reports: tuple[Report, ...]
     missed: int = 0
-    """Observations that came faster than they were read; with any, "nothing was seen" proves nothing."""
+    """At least so many observations came faster than they were read; with any, "nothing was seen" proves nothing."""
     seconds: float = 0.0
     """From the first packet to the last observation."""

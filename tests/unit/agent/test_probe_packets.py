@@ -23,7 +23,7 @@ def packet(version: int, protocol: Any, port: int | None = 80, number: int = 0xF
     probe = Probe(
         number=1, netns="t1", device="eth0", source=source, destination=destination, protocol=protocol, port=port
     )
-    return craft(probe, number, 40000, OURS).data
+    return craft(probe, OURS).fill(number, 40000)
 
 
 def checksum(data: bytes) -> int:
@@ -81,6 +81,12 @@ def test_a_strangers_echo_is_not_ours() -> None:
     found = recognise(packet(4, "udp", 53), THEIRS)
     assert found is not None
     assert found.number is None
+
+
+@pytest.mark.parametrize("number", [0, 1, 0xFFFF, 0x10000, 0x12345678])
+def test_every_number_has_its_checksum(number: int) -> None:
+    data = packet(4, "udp", 53, number)
+    assert checksum(data[12:20] + struct.pack("!II", 16, UDP) + data[20:]) == 0xFFFF
 
 
 @pytest.mark.parametrize("port", [None, -1, 65536])

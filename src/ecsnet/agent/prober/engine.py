@@ -9,6 +9,7 @@ import os
 import socket
 import time
 from collections.abc import Iterable, Iterator
+from ipaddress import ip_address
 from typing import Final
 
 from ecsnet.agent.namespaces import NamespaceFiles
@@ -87,15 +88,19 @@ class Engine:
             self.points.tap(tap.netns, tap.device, version, "arrival")
         return _Run(batch, self).go()
 
-    def prepare(self, probe: Probe) -> tuple[int, bytes, socket.socket, str, _Flight]:
-        """A probe's number, packet, socket, destination and flight. Raises ValueError, OSError."""
+    def prepare(self, probe: Probe) -> tuple[int, bytes, str, _Flight]:
+        """A probe's number, packet, destination and flight. Raises ValueError."""
         number = next(self._numbers) & 0xFFFFFFFF
         port = probe.source_port if probe.source_port is not None else next(self._ports)
-        packet = craft(probe, number, port, self._signature)
-        version = packet.source.version
-        self.points.tap(probe.netns, probe.device, version, "answer")
-        sender = self.points.sender(probe.netns, packet.source)
-        return number, packet.data, sender, packet.destination, _Flight(probe, packet.source.packed, port)
+        template = craft(probe, self._signature)
+        data = template.fill(number, port)
+        return number, data, template.destination, _Flight(probe, template.source.packed, port)
+
+    def sender(self, netns: str, device: str, source: str) -> socket.socket:
+        """The socket that sends from an address, with a tap where answers come back. Raises OSError."""
+        address = ip_address(source)
+        self.points.tap(netns, device, address.version, "answer")
+        return self.points.sender(netns, address)
 
     def recognise(self, data: bytes) -> Found | None:
         return recognise(data, self._signature)
@@ -131,6 +136,9 @@ class _Run:
         self._silent = 0
         """Those of them that are datagrams which arrived: no answer is an answer."""
         self._missed = 0
+        self._overrun = False
+        """A log reader's buffer was full; how much was missed is known when its next event comes, if one does."""
+        self._senders: dict[tuple[str, ...], socket.socket] = {}
         self._names: dict[tuple[str, int], str] = {}
         self._routes: dict[tuple[str, bytes, bytes, int, int], RouteSeen] = {}
 
@@ -148,14 +156,16 @@ class _Run:
         self._missed += sum(point.missed() for point in self._points.all if isinstance(point, TapPoint))
         seconds = time.monotonic() - begun
         reports = tuple(self._report(item) for item in self._order)
-        return ProbeReports(reports=reports, missed=self._missed, seconds=seconds)
+        missed = max(self._missed, int(self._overrun))
+        return ProbeReports(reports=reports, missed=missed, seconds=seconds)
 
     # ── sending ──────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _prepare(self) -> Iterator[tuple[int, bytes, socket.socket, str]]:
         for probe in self._batch.probes:
             try:
-                number, data, sender, destination, flight = self._engine.prepare(probe)
+                number, data, destination, flight = self._engine.prepare(probe)
+                sender = self._sender(probe.netns, probe.device, probe.source)
             except (OSError, ValueError) as error:
                 self._order.append(Report(number=probe.number, error=str(error)))
                 continue
@@ -165,6 +175,12 @@ class _Run:
             self._order.append(flight)
             yield number, data, sender, destination
 
+    def _sender(self, *start: str) -> socket.socket:
+        sender = self._senders.get(start)
+        if sender is None:
+            sender = self._senders[start] = self._engine.sender(*start)
+        return sender
+
     def _discard(self) -> None:
         """What came before the first packet is nobody's."""
         flights, self._flights = self._flights, {}
@@ -173,7 +189,7 @@ class _Run:
         for point in self._points.all:
             if isinstance(point, TapPoint):
                 point.missed()
-        self._missed = 0
+        self._missed, self._overrun = 0, False
         self._flights = flights
 
     def _send(self, number: int, data: bytes, sender: socket.socket, destination: str) -> None:
@@ -203,8 +219,10 @@ class _Run:
                 for event in point.reader.read():
                     if isinstance(event, Logged):
                         self._logged(event)
+                    elif event.count is None:
+                        self._overrun = True
                     else:
-                        self._missed += event.count or 0
+                        self._missed += event.count
             else:
                 for data in point.read():
                     self._captured(point, data)

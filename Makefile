@@ -1,4 +1,4 @@
-.PHONY: demo test lint bench clean install
+.PHONY: demo test lint soak bench clean install
 
 PYTHON := .venv/bin/python
 
@@ -16,6 +16,10 @@ lint:
 	$(PYTHON) -m ruff format --check src tests bench
 	$(PYTHON) -m mypy
 	.venv/bin/lint-imports
+
+soak: ## kernel and reach on random networks, 10,000 changes of 200 packets each
+	@scripts/install.sh test
+	$(PYTHON) tests/network/soak.py
 
 bench: ## ours and the comparison side by side; writes bench/results/*.json
 	@scripts/install.sh test

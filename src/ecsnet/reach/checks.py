@@ -19,6 +19,8 @@ class Memory:
     tracked: set[tuple[str, Side]] = field(default_factory=set)
     translations: list[tuple[str, Packet, Packet]] = field(default_factory=list)
     """(interface of the NAT gateway, packet before, packet after)."""
+    answers: list[tuple[str, Packet | None]] = field(default_factory=list)
+    """(VPC that the request crossed, the answer to it as it was there)."""
     egress_only: dict[str, Packet] = field(default_factory=dict)
     """Egress-only gateway → the request that left through it."""
 

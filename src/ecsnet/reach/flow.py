@@ -99,14 +99,16 @@ class Stage(enum.IntEnum):
     DESTINATION_CHECK = 3
     ACL_OUT = 4
     ACL_IN = 5
-    SG_OUT = 6
-    ROUTE = 7
+    STATE = 6
+    """In the middle of a connection whose beginning took another way."""
+    SG_OUT = 7
+    ROUTE = 8
     """What has no way waits in a link that leads nowhere, so that the sender's filters are asked first."""
-    SG_IN = 8
-    GATEWAY = 9
+    SG_IN = 9
+    GATEWAY = 10
     """An internet, egress-only or NAT gateway, beyond the router."""
-    INTERNET = 10
-    ARRIVAL = 11
+    INTERNET = 11
+    ARRIVAL = 12
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

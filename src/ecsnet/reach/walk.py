@@ -46,7 +46,7 @@ class Walk:
     def leave(self, sender: ec2.NetworkInterface, packet: Packet) -> Arrival | None:
         """From an interface: its own packet, or one that it passes on."""
         records, log = self._records, self._log
-        if not log.cross(sender.id, packet):
+        if not self._cross(sender.vpc, sender.id, packet):
             return None
         check_source(log, sender, packet)
         if services.is_local(records, sender.vpc, packet.destination):
@@ -113,9 +113,20 @@ class Walk:
 
     def _enter(self, gateway: str, vpc: str, packet: Packet) -> Arrival | None:
         """From a gateway into its VPC, by the gateway's own route table where it has one."""
-        if not self._log.cross(gateway, packet):
+        if not self._cross(vpc, gateway, packet):
             return None
         return self._follow(vpc, None, self._records.edge_table(gateway), packet)
+
+    def _cross(self, vpc: str, component: str, packet: Packet) -> bool:
+        """Begin a crossing of a VPC's router. It knows the connections whose beginning crossed it."""
+        if not self._log.cross(component, packet):
+            return False
+        if self._log.direction == "forward":
+            self._memory.answers.append((vpc, packet.reply()))
+        elif packet.protocol != UDP and (vpc, packet) not in self._memory.answers:
+            text = f"{vpc} did not see the beginning of this connection"
+            self._log.block(Stage.STATE, vpc, packet, "ECSNET_NO_STATE", text, Drop(What.INVALID))
+        return True
 
     # ── routing ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -226,6 +237,11 @@ class Walk:
     def _nat_gateway(self, nat: ec2.NatGateway, interface: ec2.NetworkInterface, packet: Packet) -> Arrival | None:
         """Out under its own address. It serves its own VPC, and only TCP, UDP and ICMP."""
         log = self._log
+        if log.direction == "return" and packet.protocol != UDP:
+            # An answer without a question: TCP and ICMP have a state, of which this is not the beginning.
+            text, drop = "the gateway does not know the connection", Drop(What.NAT_STATE, nat.id)
+            log.block(Stage.GATEWAY, nat.id, packet, "ECSNET_NAT_NO_STATE", text, drop)
+            return None
         if packet.protocol not in (TCP, UDP, ICMP):
             text, drop = "a NAT gateway carries TCP, UDP and ICMP", Drop(What.NAT_PROTOCOL, nat.id)
             log.block(Stage.GATEWAY, nat.id, packet, "PROTOCOL_RESTRICTION", text, drop)
@@ -262,7 +278,7 @@ class Walk:
             log.block(Stage.PEERING, peering, packet, "PCX_REQUIRES_ADDRESS_IN_VPC_CIDR", text, drop)
             return None
         log.passed(Stage.PEERING, peering, packet, f"to {peer}")
-        return self._local(peer, None, packet, peer, "local") if log.cross(peering, packet) else None
+        return self._local(peer, None, packet, peer, "local") if self._cross(peer, peering, packet) else None
 
     def _service(self, packet: Packet) -> Arrival | None:
         """The VPC's own services are beyond groups and ACLs (VPC user guide, "Amazon DNS server")."""

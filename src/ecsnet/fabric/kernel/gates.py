@@ -18,6 +18,9 @@ from ecsnet.fabric.kernel import nft, void
 from ecsnet.hostplan.kernel import HostObject, NftRule
 
 SEGMENT = "0x0000ffff"
+FROM_APPLIANCE = "0x00010000"
+"""This pass began at an appliance: whoever sent the packet first is hidden."""
+_TO_APPLIANCE = "0x00020000"
 FROM_UNCHECKED = 0x40000
 TO_UNCHECKED = "0x00080000"
 NOT_TO_UNCHECKED = "0xfff7ffff"
@@ -59,10 +62,10 @@ def chains(rules: nft.Table) -> Iterator[HostObject]:
         nft.rule(nft.deny("gate")),
         hook=nft.filter_hook("forward", 0, "drop"),
     )
-    yield from _transit(rules, "e", "iifname", "saddr", "sg_out", original=8, reply=4, pass_mark="0x00010000")
-    yield from _transit(rules, "i", "oifname", "daddr", "sg_in", original=4, reply=8, pass_mark="0x00020000")
-    yield _track(rules, "e", bit=1, appliance_bit=8, pass_mark="0x00010000")
-    yield _track(rules, "i", bit=2, appliance_bit=4, pass_mark="0x00020000")
+    yield from _transit(rules, "e", "iifname", "saddr", "sg_out", original=8, reply=4, pass_mark=FROM_APPLIANCE)
+    yield from _transit(rules, "i", "oifname", "daddr", "sg_in", original=4, reply=8, pass_mark=_TO_APPLIANCE)
+    yield _track(rules, "e", bit=1, appliance_bit=8, pass_mark=FROM_APPLIANCE)
+    yield _track(rules, "i", bit=2, appliance_bit=4, pass_mark=_TO_APPLIANCE)
     yield _open(rules, "e", "iifname", "in")
     yield _open(rules, "i", "oifname", "out")
 

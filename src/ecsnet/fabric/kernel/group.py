@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ecsnet.fabric.kernel import naming, nft, router
+from ecsnet.fabric.kernel import gates, naming, nft, router
 from ecsnet.hostplan.kernel import HostObject, NftRule
 from ecsnet.logical.network import (
     AddressList,
@@ -108,6 +108,9 @@ def _lines(rule: FilterRule, side: nft.Side, verdict: str) -> Iterator[NftRule]:
         if rule.peering is not None:
             link = f"{'iifname' if side == 'saddr' else 'oifname'} {nft.link(naming.peering_link(rule.peering))}"
             peers = [f"{link} {peer}" for peer in peers]
+        if side == "saddr":
+            # Behind an appliance a group does not recognise its members (VPC user guide, "Security group rules").
+            peers = [f"meta mark and {gates.FROM_APPLIANCE} == 0 {peer}" for peer in peers]
     elif rule.address_list is not None:
         list_id, version = rule.address_list
         peers = [nft.member(side, version, naming.address_list_set(list_id))]

@@ -150,6 +150,11 @@ def subnet_chain(subnet: str) -> str:
     return f"sub_{digits(subnet)}"
 
 
+def own_network_chain(subnet: str) -> str:
+    """The chain that knows the subnet's own blocks."""
+    return f"sub_{digits(subnet)}_own"
+
+
 def acl_chain(acl: str, direction: str) -> str:
     return f"acl_{digits(acl)}_{direction}"
 

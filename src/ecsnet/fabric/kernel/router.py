@@ -78,6 +78,7 @@ _SETS: tuple[tuple[str, str, str | None], ...] = (
     ("own6", "ipv6_addr . ifname", None),
     ("uplinks", "ifname", None),
     ("acl_out", "mark", "verdict"),
+    ("own_network", "mark", "verdict"),
     ("sg_out", "ifname", "verdict"),
     ("sg_in", "ifname", "verdict"),
     *((f"{side}_open_{protocol}{version}", "ifname", None)
@@ -119,7 +120,6 @@ def lower(router: Router) -> Iterator[HostObject]:
         yield rules.set(set_name, kind, value)
     yield from _services(rules, resolver)
     yield from _anti_spoofing(rules, _addresses(resolver))
-    yield rules.element("uplinks", nft.link(void.LINK))
     yield rules.chain(NO_ACL, nft.rule(nft.deny("acl missing")))
     yield from _borders(rules)
     yield from gates.chains(rules)
@@ -163,10 +163,17 @@ def _borders(rules: nft.Table) -> Iterator[HostObject]:
     """Destination check, and through the receiver's segment the two network ACLs between two segments."""
     yield rules.chain("border_uplink", nft.rule(leave_segment()))
     yield rules.chain(
+        "border_void",
+        # To an address of its own segment that nobody has: no border is crossed.
+        nft.rule(f"meta mark and {gates.SEGMENT} vmap @own_network"),
+        nft.rule(leave_segment()),
+    )
+    yield rules.chain(
         "border",
         nft.rule("oifname . ip daddr vmap @receiver4"),
         nft.rule("oifname . ip6 daddr vmap @receiver6"),
         nft.rule("oifname @uplinks goto border_uplink"),
+        nft.rule(f'oifname "{void.LINK}" goto border_void'),
         # A miss of the map leaves the mark set; a port's prefix chain takes it away again.
         nft.rule(f"meta mark set meta mark or {gates.TO_UNCHECKED} oifname vmap @receiver_any"),
         nft.rule("oifname vmap @receiver_prefixes"),

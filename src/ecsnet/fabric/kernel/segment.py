@@ -35,6 +35,10 @@ def lower(segment: Segment) -> Iterator[HostObject]:
     yield from _policy(segment, netns)
     yield _border(rules, segment)
     yield rules.verdict("acl_out", nft.mark(segment.number), "jump", _filter(segment, "out"))
+    own = naming.own_network_chain(segment.id)
+    networks = (network for network in (segment.network, segment.network6) if network is not None)
+    yield rules.chain(own, *(nft.rule(nft.network("daddr", network), "accept") for network in networks))
+    yield rules.verdict("own_network", nft.mark(segment.number), "jump", own)
 
 
 def _policy(segment: Segment, netns: str) -> Iterator[PolicyRule]:

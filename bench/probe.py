@@ -59,22 +59,38 @@ def outcome(report: Report) -> str:
     return report.reply.kind if report.reply is not None else "nothing"
 
 
+def processor_seconds(socket: Path) -> float:
+    """What the prober of this world has used so far; unlike the rates it does not depend on what else runs."""
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit() and f"{socket.parent}/prober.sock" in (entry / "cmdline").read_text().split("\0"):
+            user, system = (entry / "stat").read_text().rpartition(")")[2].split()[11:13]
+            return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+    return 0.0
+
+
 async def measure(socket: Path, batches: dict[str, bytes]) -> dict[str, object]:
     """Ask as control does: one connection, the batch as JSON."""
     link = await AgentLink.connect(socket, lambda _message: None)
     result: dict[str, object] = {}
     for name, argument in batches.items():
-        decided, asked = [], []
+        decided, asked, used = [], [], []
         for _ in range(ROUNDS):
+            before = processor_seconds(socket)
             begun = time.perf_counter()
             answer = await link.ask("probe", argument)
             asked.append(PROBES / (time.perf_counter() - begun))
+            used.append((processor_seconds(socket) - before) / PROBES * 1e6)
             reports = msgspec.json.decode(answer, type=ProbeReports)
             outcomes = Counter(map(outcome, reports.reports))
             assert reports.missed == 0
             assert "nothing" not in outcomes, outcomes
             decided.append(PROBES / reports.seconds)
-        result[name] = {"outcomes": dict(outcomes), "sent and decided": summary(decided), "asked": summary(asked)}
+        result[name] = {
+            "outcomes": dict(outcomes),
+            "sent and decided, per second": summary(decided),
+            "asked and answered, per second": summary(asked),
+            "processor time of the prober, microseconds per probe": summary(used),
+        }
     link.close()
     return result
 
@@ -95,7 +111,6 @@ def main() -> None:
         "probe",
         {
             "load average": load,
-            "unit": "probes per second",
             "probes in a batch": PROBES,
             "tasks": TASKS,
             "cases": result,

@@ -249,6 +249,26 @@ def holds_stack(instance: Instance) -> bool:
     return instance.state in ("pending", "running")
 
 
+class LaunchTemplateVersion(Record, frozen=True, kw_only=True, gc=False):
+    number: int
+    created: float
+    description: str | None = None
+    data: str
+    """JSON of LaunchTemplateData, by the API's member names."""
+
+
+class LaunchTemplate(Record, frozen=True, kw_only=True, gc=False):
+    id: str
+    account: str
+    region: str
+    name: str
+    created: float
+    versions: tuple[LaunchTemplateVersion, ...]
+    """The oldest first; never empty."""
+    default: int = 1
+    tags: Tags = ()
+
+
 class ObservedInstance(Record, frozen=True, kw_only=True, gc=False):
     """What the agent saw: the instance's network stack exists."""
 

@@ -33,6 +33,7 @@ FLOW_LOGS = Table(name="flow_log", record=ec2.FlowLog, key=lambda r: r.id)
 OBSERVED_FLOW_LOGS = Table(name="observed_flow_log", record=ec2.ObservedFlowLog, key=lambda r: r.flow_log)
 CIDR_RESERVATIONS = Table(name="cidr_reservation", record=ec2.CidrReservation, key=lambda r: r.id)
 INSTANCES = Table(name="instance", record=ec2.Instance, key=lambda r: r.id)
+LAUNCH_TEMPLATES = Table(name="launch_template", record=ec2.LaunchTemplate, key=lambda r: r.id)
 OBSERVED_INSTANCES = Table(name="observed_instance", record=ec2.ObservedInstance, key=lambda r: r.instance)
 ELASTIC_IPS = Table(name="elastic_ip", record=ec2.ElasticIp, key=lambda r: r.allocation)
 GROUPS = Table(name="security_group", record=ec2.SecurityGroup, key=lambda r: r.id)
@@ -215,6 +216,14 @@ CIDR_RESERVATIONS_BY_SUBNET = Index(
     name="cidr_reservation_by_subnet", table=CIDR_RESERVATIONS, values=lambda r: (r.subnet,)
 )
 INSTANCES_BY_SCOPE = Index(name="instance_by_scope", table=INSTANCES, values=lambda r: (scope(r.account, r.region),))
+LAUNCH_TEMPLATES_BY_SCOPE = Index(
+    name="launch_template_by_scope", table=LAUNCH_TEMPLATES, values=lambda r: (scope(r.account, r.region),)
+)
+LAUNCH_TEMPLATES_BY_NAME = Index(
+    name="launch_template_by_name",
+    table=LAUNCH_TEMPLATES,
+    values=lambda r: (f"{scope(r.account, r.region)}/{r.name}",),
+)
 INSTANCES_BY_VPC = Index(name="instance_by_vpc", table=INSTANCES, values=lambda r: (r.vpc,))
 INSTANCES_BY_SUBNET = Index(name="instance_by_subnet", table=INSTANCES, values=lambda r: (r.subnet,))
 INSTANCES_BY_RESERVATION = Index(name="instance_by_reservation", table=INSTANCES, values=lambda r: (r.reservation,))

@@ -116,3 +116,37 @@ def test_an_instance_with_a_second_interface_and_a_route_to_it() -> None:
         assert not list(rig.store.snapshot.rows(tables.INTERFACES))
 
     with_rig(body)
+
+
+def test_an_instance_from_a_launch_template() -> None:
+    async def body(rig: Rig) -> None:
+        def text(kind: str) -> str:
+            version = {"Fn::GetAtt": ["Template", "LatestVersionNumber"]}
+            return json.dumps(
+                {
+                    "Resources": {
+                        "Template": {
+                            "Type": "AWS::EC2::LaunchTemplate",
+                            "Properties": {"LaunchTemplateData": {"ImageId": "ami-1", "InstanceType": kind}},
+                        },
+                        "Instance": {
+                            "Type": "AWS::EC2::Instance",
+                            "Properties": {
+                                "LaunchTemplate": {"LaunchTemplateId": {"Ref": "Template"}, "Version": version}
+                            },
+                        },
+                    }
+                }
+            )
+
+        await rig.call("CreateStack", StackName="s", TemplateBody=text("m5.large"))
+        assert await _settled(rig) is StackStatus.CREATE_COMPLETE, rig.reasons("s")
+        assert _one(rig).type == "m5.large"
+        await rig.call("UpdateStack", StackName="s", TemplateBody=text("c5.large"))
+        assert await _settled(rig) is StackStatus.UPDATE_COMPLETE, rig.reasons("s")
+        assert _one(rig).type == "c5.large"
+        await rig.call("DeleteStack", StackName="s")
+        assert await _settled(rig) is StackStatus.DELETE_COMPLETE, rig.reasons("s")
+        assert not list(rig.store.snapshot.rows(tables.LAUNCH_TEMPLATES))
+
+    with_rig(body)

@@ -120,7 +120,12 @@ def test_interfaces_of_the_request(ec2: Ec2) -> None:
         ),
         ({"NetworkInterfaces": [{"DeviceIndex": 0}, {"DeviceIndex": 0}]}, "InvalidParameterValue", None),
         ({"NetworkInterfaces": [{"DeviceIndex": 0}], "SubnetId": "subnet-1"}, "InvalidParameterCombination", None),
-        ({"LaunchTemplate": {"LaunchTemplateName": "x"}}, "NotImplemented", None),
+        (
+            {"LaunchTemplate": {"LaunchTemplateName": "x"}},
+            "InvalidLaunchTemplateName.NotFoundException",
+            "The specified launch template, with template name x, does not exist.",
+        ),
+        ({"InstanceMarketOptions": {"MarketType": "spot"}}, "NotImplemented", None),
     ],
 )
 def test_what_is_refused(ec2: Ec2, given: dict[str, Any], code: str, text: str | None) -> None:
@@ -302,3 +307,51 @@ def test_tags_of_instances(ec2: Ec2) -> None:
     ec2("CreateTags", Resources=[made["InstanceId"]], Tags=[{"Key": "a", "Value": "b"}])
     found = ec2("DescribeInstances", Filters=[{"Name": "tag:Name", "Values": ["web"]}])["Reservations"]
     assert found[0]["Instances"][0]["Tags"] == [{"Key": "Name", "Value": "web"}, {"Key": "a", "Value": "b"}]
+
+
+# ── launch templates ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def tags(kind: str, **values: str) -> list[dict[str, Any]]:
+    return [{"ResourceType": kind, "Tags": [{"Key": key, "Value": value} for key, value in values.items()]}]
+
+
+def test_an_instance_from_a_launch_template_and_what_the_request_overrides(ec2: Ec2) -> None:
+    data = {"ImageId": "ami-7", "InstanceType": "m5.large", "TagSpecifications": tags("instance", a="1", b="2")}
+    made = ec2("CreateLaunchTemplate", LaunchTemplateName="web", LaunchTemplateData=data)["LaunchTemplate"]
+    key = made["LaunchTemplateId"]
+    newer = ec2(
+        "CreateLaunchTemplateVersion",
+        LaunchTemplateId=key,
+        SourceVersion="1",
+        LaunchTemplateData={"InstanceType": "c5.large"},
+    )["LaunchTemplateVersion"]
+    assert (newer["VersionNumber"], newer["DefaultVersion"]) == (2, False)
+    assert newer["LaunchTemplateData"]["ImageId"] == "ami-7"
+
+    def launch(version: str | None = None, **more: Any) -> dict[str, Any]:
+        template = {"LaunchTemplateName": "web", **({"Version": version} if version else {})}
+        reply = ec2("RunInstances", MinCount=1, MaxCount=1, LaunchTemplate=template, **more)
+        instance: dict[str, Any] = reply["Instances"][0]
+        return instance
+
+    assert launch()["InstanceType"] == "m5.large"
+    assert launch("$Latest")["InstanceType"] == "c5.large"
+    chosen = launch("1", InstanceType="t3.micro", TagSpecifications=tags("instance", b="3"))
+    assert (chosen["ImageId"], chosen["InstanceType"]) == ("ami-7", "t3.micro")
+    assert {tag["Key"]: tag["Value"] for tag in chosen["Tags"]} == {"a": "1", "b": "3"}
+    ec2("ModifyLaunchTemplate", LaunchTemplateId=key, DefaultVersion="2")
+    assert launch()["InstanceType"] == "c5.large"
+    shown = ec2("DescribeLaunchTemplateVersions", LaunchTemplateName="web")["LaunchTemplateVersions"]
+    assert [one["VersionNumber"] for one in shown] == [2, 1]
+    (listed,) = ec2("DescribeLaunchTemplates", LaunchTemplateNames=["web"])["LaunchTemplates"]
+    assert (listed["DefaultVersionNumber"], listed["LatestVersionNumber"]) == (2, 2)
+    assert ec2.error("CreateLaunchTemplate", LaunchTemplateName="web", LaunchTemplateData=data)[0] == (
+        "InvalidLaunchTemplateName.AlreadyExistsException"
+    )
+    assert ec2.error("DescribeLaunchTemplateVersions", LaunchTemplateId=key, Versions=["9"]) == (
+        "InvalidLaunchTemplateId.VersionNotFound",
+        f"Could not find the specified version 9 for the launch template with ID {key}.",
+    )
+    ec2("DeleteLaunchTemplate", LaunchTemplateId=key)
+    assert ec2("DescribeLaunchTemplates")["LaunchTemplates"] == []

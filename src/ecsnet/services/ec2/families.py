@@ -164,6 +164,16 @@ PEERING = PeeringFamily(
     malformed="InvalidVpcPeeringConnectionID.Malformed",
 )
 
+LAUNCH_TEMPLATE = Family(
+    noun="launch-template",
+    prefix="lt",
+    table=tables.LAUNCH_TEMPLATES,
+    scope=tables.LAUNCH_TEMPLATES_BY_SCOPE,
+    missing="InvalidLaunchTemplateId.NotFound",
+    missing_text="The specified launch template, with template ID {id}, does not exist.",
+    malformed="InvalidLaunchTemplateId.Malformed",
+)
+
 ALL: tuple[Family[Any], ...] = (
     VPC,
     SUBNET,
@@ -180,6 +190,7 @@ ALL: tuple[Family[Any], ...] = (
     DHCP_OPTIONS,
     INTERFACE,
     INSTANCE,
+    LAUNCH_TEMPLATE,
     FLOW_LOG,
     PEERING,
 )

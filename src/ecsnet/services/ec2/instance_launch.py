@@ -25,12 +25,12 @@ from ecsnet.services.ec2.instance_view import cached_instance
 from ecsnet.services.ec2.instances import check_interface_limit
 from ecsnet.services.ec2.interface_addresses import NOTHING, Wanted, add, wanted_ipv6
 from ecsnet.services.ec2.interfaces import allocate_interface, attach_interface
+from ecsnet.services.ec2.launch_template import launch_request
 from ecsnet.services.ec2.network_interface import finish, wanted_addresses
 from ecsnet.services.ec2.security_groups import group_by_name
 from ecsnet.services.ec2.tagging import checked, pairs
 
 _NOT_BUILT = (
-    "LaunchTemplate",
     "InstanceMarketOptions",
     "PrivateDnsNameOptions",
     "SecondaryInterfaces",
@@ -74,12 +74,15 @@ def run_instances(call: Call, request: Request) -> Reply:
     PrivateIpAddressLimitExceeded, InvalidNetworkInterface.InUse, IdempotentParameterMismatch and what
     `allocate_interface` raises.
     """
-    for member in _NOT_BUILT:
-        if request.get(member):
-            raise not_implemented("RunInstances", member)
     known = idempotency.earlier(call, "RunInstances", request)
     if known is not None:
         return _reservation(call, known)
+    given = request
+    if request.get("LaunchTemplate"):
+        request = launch_request(call, request)
+    for member in _NOT_BUILT:
+        if request.get(member):
+            raise not_implemented("RunInstances", member)
     kind = instance_type(request.get("InstanceType") or DEFAULT).name
     image = _image(request)
     _check_user_data(request.get("UserData"))
@@ -93,7 +96,7 @@ def run_instances(call: Call, request: Request) -> Reply:
         row = call.tx.put(INSTANCES, msgspec.structs.replace(row, reservation=reservation, launch_index=number))
         for one in wanted:
             _plug_in(call, row, one, interface_tags)
-    idempotency.remember(call, "RunInstances", request, reservation)
+    idempotency.remember(call, "RunInstances", given, reservation)
     return _reservation(call, reservation)
 
 

@@ -1,4 +1,4 @@
-"""Instances and the interfaces attached to them."""
+"""Instances, the templates that they are made from, and the interfaces attached to them."""
 
 from __future__ import annotations
 
@@ -142,6 +142,40 @@ def _delete(env: Env, id_: str, p: Properties) -> None:
     delete_if_there(env, "ec2", "TerminateInstances", {"InstanceIds": [id_]})
 
 
+# ── launch templates ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _create_template(env: Env, p: Properties) -> Made:
+    reply = env.run(
+        "ec2",
+        "CreateLaunchTemplate",
+        {
+            "LaunchTemplateName": p.get("LaunchTemplateName") or env.naming.name(128),
+            "LaunchTemplateData": p["LaunchTemplateData"],
+            "VersionDescription": p.get("VersionDescription"),
+            "TagSpecifications": p.get("TagSpecifications"),
+        },
+    )
+    return _template(reply["LaunchTemplate"])
+
+
+def _template(shown: Mapping[str, Any]) -> Made:
+    numbers = {name: str(shown[name]) for name in ("DefaultVersionNumber", "LatestVersionNumber")}
+    return Made(id=shown["LaunchTemplateId"], attributes={"LaunchTemplateId": shown["LaunchTemplateId"], **numbers})
+
+
+def _update_template(env: Env, id_: str, before: Properties, after: Properties) -> Made:
+    """Other data is a new version; the default version stays (CloudFormation, AWS::EC2::LaunchTemplate)."""
+    if after["LaunchTemplateData"] != before["LaunchTemplateData"]:
+        members = {name: after.get(name) for name in ("LaunchTemplateData", "VersionDescription")}
+        env.run("ec2", "CreateLaunchTemplateVersion", {"LaunchTemplateId": id_, **members})
+    return _template(env.run("ec2", "ModifyLaunchTemplate", {"LaunchTemplateId": id_})["LaunchTemplate"])
+
+
+def _delete_template(env: Env, id_: str, p: Properties) -> None:
+    delete_if_there(env, "ec2", "DeleteLaunchTemplate", {"LaunchTemplateId": id_})
+
+
 # ── attachments ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -184,6 +218,13 @@ PROVISIONERS = (
         ready=_ready,
         gone=_gone,
         replace_on=_REPLACING,
+    ),
+    Native(
+        type="AWS::EC2::LaunchTemplate",
+        create=_create_template,
+        update=_update_template,
+        delete=_delete_template,
+        replace_on=("LaunchTemplateName",),
     ),
     Native(
         type="AWS::EC2::NetworkInterfaceAttachment",

@@ -16,7 +16,7 @@ from ecsnet.model.base import scope
 from ecsnet.model.tables import LAUNCH_TEMPLATES, LAUNCH_TEMPLATES_BY_NAME
 from ecsnet.services.call import AwsError, Cached, Call, Operation, Reply, Request, read, write
 from ecsnet.services.ec2 import errors, families, idempotency
-from ecsnet.services.ec2.filters import Filters
+from ecsnet.services.ec2.filters import Extract, Filters, some
 from ecsnet.services.ec2.listing import Listing, drop_empty, each
 from ecsnet.services.ec2.tagging import specified, tag_set
 
@@ -77,10 +77,21 @@ def delete_launch_template(call: Call, request: Request) -> Reply:
 
 def describe_launch_template_versions(call: Call, request: Request) -> Reply:
     """Source: EC2 API, DescribeLaunchTemplateVersions of one template."""
+    tests = _VERSION_FILTERS.parse(request)
     row = chosen(call, request)
     wanted = request.get("Versions")
     versions = [version_of(row, one) for one in wanted] if wanted else list(reversed(row.versions))
-    return {"LaunchTemplateVersions": [_version_item(row, one) for one in versions]}
+    found = [one for one in versions if all(test.matches(call, one) for test in tests)]
+    return {"LaunchTemplateVersions": [_version_item(row, one) for one in found]}
+
+
+def _of_data(member: str) -> Extract[ec2.LaunchTemplateVersion]:
+    return lambda call, one: some(msgspec.json.decode(one.data).get(member))
+
+
+_VERSION_FILTERS: Filters[ec2.LaunchTemplateVersion] = Filters(
+    fields={"image-id": _of_data("ImageId"), "instance-type": _of_data("InstanceType")}
+)
 
 
 def chosen(call: Call, named: Mapping[str, Any]) -> ec2.LaunchTemplate:

@@ -76,13 +76,18 @@ def delete_launch_template(call: Call, request: Request) -> Reply:
 
 
 def describe_launch_template_versions(call: Call, request: Request) -> Reply:
-    """Source: EC2 API, DescribeLaunchTemplateVersions of one template."""
+    """Versions of one template, or of all of them. Source: EC2 API, DescribeLaunchTemplateVersions."""
     tests = _VERSION_FILTERS.parse(request)
-    row = chosen(call, request)
+    one_only = request.get("LaunchTemplateId") or request.get("LaunchTemplateName")
+    rows = [chosen(call, request)] if one_only else sorted(families.LAUNCH_TEMPLATE.all(call), key=lambda row: row.id)
     wanted = request.get("Versions")
-    versions = [version_of(row, one) for one in wanted] if wanted else list(reversed(row.versions))
-    found = [one for one in versions if all(test.matches(call, one) for test in tests)]
-    return {"LaunchTemplateVersions": [_version_item(row, one) for one in found]}
+    found = [
+        _version_item(row, one)
+        for row in rows
+        for one in ([version_of(row, name) for name in wanted] if wanted else reversed(row.versions))
+        if all(test.matches(call, one) for test in tests)
+    ]
+    return {"LaunchTemplateVersions": found}
 
 
 def _of_data(member: str) -> Extract[ec2.LaunchTemplateVersion]:

@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from ecsnet.cli import demo, deploy, flows, lifecycle, probe, show, standin, traffic, why
+from ecsnet.cli import demo, deploy, flows, lifecycle, probe, show, standin, traffic, verify, why
 from ecsnet.cli.errors import CliError
 
 app = typer.Typer(
@@ -33,6 +33,7 @@ app.command(rich_help_panel="Packets")(probe.probe)
 app.command(rich_help_panel="Packets")(probe.capture)
 app.command(rich_help_panel="Packets")(traffic.curl)
 app.command(rich_help_panel="Packets")(why.why)
+app.command(rich_help_panel="Packets")(verify.verify)
 app.command("exec", rich_help_panel="Packets")(traffic.execute)
 app.command("stand-in", rich_help_panel="Packets")(standin.stand_in)
 

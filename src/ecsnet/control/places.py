@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Literal, assert_never
@@ -22,6 +22,7 @@ from ecsnet.model.tables import (
     INTERFACES_BY_ADDRESS,
     INTERFACES_BY_OWNER,
     INTERFACES_BY_PUBLIC_IP,
+    INTERFACES_BY_VPC,
     LOAD_BALANCERS,
     NAT_GATEWAYS,
     OBSERVED_INSTANCES,
@@ -73,6 +74,12 @@ class Place:
     """Where packets to this place are sent, the best one first: what the user wrote, else the ends' own."""
 
 
+THE_INTERNET = Place(
+    kind="internet", id="internet", label="the internet", vpc=None, namespace=naming.INTERNET, ends=(),
+    addresses=(INTERNET_CLIENT, INTERNET_CLIENT6),
+)  # fmt: skip
+
+
 def resolve(snapshot: Snapshot, name: str, vpc: str | None = None) -> Place:
     """The place that a user calls `name`.
 
@@ -83,10 +90,7 @@ def resolve(snapshot: Snapshot, name: str, vpc: str | None = None) -> Place:
     Raises NotFoundError when nothing or more than one thing fits.
     """
     if name == "internet":
-        return Place(
-            kind="internet", id=name, label="the internet", vpc=None, namespace=naming.INTERNET, ends=(),
-            addresses=(INTERNET_CLIENT, INTERNET_CLIENT6),
-        )  # fmt: skip
+        return THE_INTERNET
     try:
         return _address(snapshot, ip_address(name), vpc)
     except ValueError:
@@ -220,6 +224,12 @@ def _address(snapshot: Snapshot, address: IpAddress, vpc: str | None) -> Place:
             kind="address", id=str(address), label=str(address), vpc=vpc, namespace=None, ends=(), addresses=(address,)
         )
     return _interface(snapshot, holders.pop(), address)
+
+
+def attached(snapshot: Snapshot, vpcs: Iterable[str]) -> list[tuple[NetworkInterface, Place]]:
+    """Every attached interface of some VPCs, each as a place of its own, in the order of VPCs and ids."""
+    rows = (row for vpc in vpcs for row in sorted(snapshot.find(INTERFACES_BY_VPC, vpc), key=lambda row: row.id))
+    return [(row, _interface(snapshot, row.id)) for row in rows if row.attachment is not None]
 
 
 def _end(snapshot: Snapshot, row: NetworkInterface, named: IpAddress | None = None) -> End:

@@ -91,8 +91,10 @@ def _as_address(name: str) -> IpAddress | None:
 
 
 def parse_port(text: str) -> tuple[Protocol, int | None]:
-    """`443/tcp`, `443` (TCP), `53/udp`, `icmp` (echo) or `13/icmp` (that type). Raises UnsendableError."""
+    """`443/tcp`, `tcp/443`, `443` (TCP), `53/udp`, `icmp` (echo) or `13/icmp` (that type). Raises UnsendableError."""
     number, slash, name = text.lower().partition("/")
+    if slash and number in ("tcp", "udp", "icmp"):
+        number, name = name, number
     if number == "icmp" and not slash:
         return "icmp", None
     protocols: dict[str, Protocol] = {"tcp": "tcp", "": "tcp", "udp": "udp", "icmp": "icmp"}

@@ -22,6 +22,7 @@ from ecsnet.control.local import LocalPorts
 from ecsnet.control.places import NotFoundError, resolve
 from ecsnet.control.probe import UnsendableError, probe, wanted
 from ecsnet.control.supervisor import Supervisor
+from ecsnet.control.verify.page import verify_page
 from ecsnet.control.why import ServiceError, why
 from ecsnet.fabric.kernel.naming import interface_link, nat_gateway_namespace, router_namespace
 from ecsnet.hostplan.messages import Hello
@@ -92,6 +93,7 @@ class Routes:
         return {
             **{path: _json(handler) for path, handler in handlers.items()},
             "GET /_ecsnet/flows": flows_page(self._flows, self._store),
+            "POST /_ecsnet/verify": verify_page(self._store, self._feed.in_force, self._send_probes),
         }
 
     async def status(self, query: Query) -> Answer:
@@ -216,6 +218,13 @@ class Routes:
     async def _ask(self, topic: str, argument: Mapping[str, Any]) -> dict[str, Any]:
         answer: dict[str, Any] = json.loads(await self._link().ask(topic, json.dumps(argument).encode()))
         return answer
+
+    async def _send_probes(self, batch: bytes) -> bytes:
+        """Raises AskFailed."""
+        link = self._supervisor.link
+        if link is None:
+            raise AskFailed("the agent is not connected.")
+        return await link.ask("probe", batch)
 
     def _link(self) -> AgentLink:
         link = self._supervisor.link

@@ -11,13 +11,15 @@ from ecsnet.reach.walk import Arrival, Walk
 from ecsnet.store.snapshot import Snapshot
 
 
-def trace(snapshot: Snapshot, flow: Flow) -> Trace:
+def trace(snapshot: Snapshot, flow: Flow, records: Records | None = None) -> Trace:
     """Walk the request and its reply through the stored resources.
+
+    Who asks about many flows of one snapshot passes its `records` each time, which remember what they have read.
 
     The reply is judged by network ACLs like any packet, by groups only where the request is not tracked, and takes
     routes of its own. A flow whose request cannot arrive has no reply.
     """
-    records, memory = Records(snapshot), Memory()
+    records, memory = records or Records(snapshot), Memory()
     sender = None if flow.source is None else records.interface(flow.source)
     packet = _first_packet(records, flow, sender)
     if isinstance(packet, Step):

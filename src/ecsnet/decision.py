@@ -32,6 +32,8 @@ class What(enum.Enum):
     NAT_STATE = "nat-state"
     NAT_IN = "nat-in"
     EGRESS_ONLY = "eigw"
+    LOOPBACK = "loopback"
+    UNPUBLISHED = "unpublished"
     LIMIT = "limit"
     SERVICE = "service"
 

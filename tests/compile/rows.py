@@ -7,7 +7,7 @@ from typing import Literal
 
 import msgspec
 
-from ecsnet.model import ec2, ecs, elbv2
+from ecsnet.model import capacity, ec2, ecs, elbv2
 from ecsnet.model import tables as t
 from ecsnet.store.store import Transaction
 
@@ -253,6 +253,47 @@ def task(number: int, interface: int | None, status: ecs.TaskStatus = ecs.TaskSt
         interface=None if interface is None else identifier("eni", interface),
         created=0.0,
     )
+
+
+def container_instance(number: int, instance: int) -> capacity.ContainerInstance:
+    return capacity.ContainerInstance(
+        arn=f"arn:aws:ecs:{REGION}:{ACCOUNT}:container-instance/default/{number:04x}{'0' * 28}",
+        account=ACCOUNT,
+        region=REGION,
+        id=f"{number:04x}{'0' * 28}",
+        cluster="default",
+        instance=identifier("i", instance),
+        cpu=2048,
+        memory=4096,
+        registered=0.0,
+    )
+
+
+def instance_task(
+    number: int,
+    instance: int,
+    mode: Literal["bridge", "host", "none"],
+    containers: tuple[str, ...] = ("web",),
+    *,
+    addresses: tuple[str, ...] = (),
+    bindings: tuple[capacity.NetworkBinding, ...] = (),
+) -> ecs.Task:
+    """A running task on an instance; `addresses` are its containers' in bridge mode."""
+    return msgspec.structs.replace(
+        task(number, None),
+        launch_type="EC2",
+        network_mode=mode,
+        container_instance=container_instance(instance, instance).arn,
+        instance=identifier("i", instance),
+        containers=tuple(ecs.Container(arn=f"c/{name}", name=name, image="x") for name in containers),
+        addresses=tuple(zip(containers, map(IPv4Address, addresses), strict=False)),
+        bindings=bindings,
+        secret="secret",
+    )
+
+
+def stopped(row: ecs.Task, status: ecs.TaskStatus) -> ecs.Task:
+    return msgspec.structs.replace(row, last_status=status, desired_status="STOPPED")
 
 
 def nat(number: int, interface: int | None, subnet: int, address: str, state: str = "available") -> ec2.NatGateway:

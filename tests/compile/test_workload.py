@@ -90,10 +90,17 @@ def documents(store: Store) -> dict[str, Any]:
     return {path: json.loads(page.body) for page in made.pages for path in page.paths}
 
 
+def task_of(store: Store) -> ecs.Task:
+    task = store.snapshot.get(t.TASKS, rows.task_arn(1))
+    assert task is not None
+    return task
+
+
 def test_a_container_gets_what_the_agent_gives_it() -> None:
-    web = processes(stored())["web"]
+    store = stored()
+    web = processes(store)["web"]
     environment = dict(web.environment)
-    token = ecs.container_token(rows.task_arn(1), "web")
+    token = ecs.container_token(task_of(store), "web")
     assert environment["ECS_CONTAINER_METADATA_URI_V4"] == f"http://169.254.170.2/v4/{token}"
     assert environment["AWS_CONTAINER_CREDENTIALS_RELATIVE_URI"].startswith("/v2/credentials/")
     assert environment["AWS_REGION"] == "us-east-1"
@@ -149,7 +156,7 @@ def test_a_task_that_stops_has_no_process_but_its_documents_until_the_interface_
 def test_metadata_documents() -> None:
     store = stored()
     pages = documents(store)
-    token = ecs.container_token(rows.task_arn(1), "web")
+    token = ecs.container_token(task_of(store), "web")
     web = pages[f"/v4/{token}"]
     assert web["Name"] == "web"
     assert web["Ports"] == [{"ContainerPort": 80, "Protocol": "tcp", "HostPort": 80}]

@@ -95,6 +95,6 @@ def test_follows_changes_and_leaves_the_namespace() -> None:
     assert command("ip", "netns", "exec", "r1", "ss", "-Hlnt") == ""
     missing = MetadataPages(netns="r9", peer="10.0.1.10", pages=(), owner="task-9")
     assert driver.apply((missing,), ()) == {
-        "metadata:r9/10.0.1.10": "cannot serve task metadata at 169.254.170.2: No such file or directory"
+        "metadata:r9/10.0.1.10/task-9": "cannot serve task metadata at 169.254.170.2: No such file or directory"
     }
     driver.close()

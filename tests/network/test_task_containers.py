@@ -10,7 +10,6 @@ import pytest
 from ecsnet.cli.dial import Place
 from ecsnet.cli.errors import CliError
 from ecsnet.fabric.kernel.naming import task_namespace
-from ecsnet.model.ecs import container_token
 from ecsnet.testing.instance import Instance
 from ecsnet.testing.waiting import eventually
 
@@ -104,19 +103,19 @@ def test_tasks_reach_each_other_by_address_and_by_name(shop: Shop, web: dict[str
 
 
 def test_a_task_reads_its_own_metadata(shop: Shop, web: dict[str, Any], api: dict[str, Any]) -> None:
-    token = container_token(web["taskArn"], "web")
-    container = shop.get(web, f"http://169.254.170.2/v4/{token}")
+    (uri,) = shop.instance.metadata(web["taskArn"]).values()
+    container = shop.get(web, uri)
     assert container["Name"] == "web"
     assert container["Networks"][0]["IPv4Addresses"] == [address(web)]
 
     def running() -> dict[str, Any] | None:
-        read: dict[str, Any] = shop.get(web, f"http://169.254.170.2/v4/{token}/task")
+        read: dict[str, Any] = shop.get(web, f"{uri}/task")
         return read if read["KnownStatus"] == "RUNNING" else None
 
     task = eventually(running, "the metadata follows the task's state")
     assert task["TaskARN"] == web["taskArn"]
     with pytest.raises(json.JSONDecodeError):
-        shop.get(api, f"http://169.254.170.2/v4/{token}")
+        shop.get(api, uri)
 
 
 def test_lines_reach_cloudwatch_logs_and_the_log_file(shop: Shop, web: dict[str, Any], api: dict[str, Any]) -> None:

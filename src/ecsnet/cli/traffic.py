@@ -93,7 +93,7 @@ def execute(
         settings = [f"{name}={value}" for name, value in store.environment().items() if name.startswith("CONTAINERS_")]
         argv = ["env", *settings, *store.command("exec", "-i", chosen["runtime_id"], *command)]
     else:
-        argv = ["nsenter", f"--net=/run/netns/{found['netns']}", "--", *command]
+        argv = ["nsenter", f"--net=/run/netns/{chosen['netns']}", "--", *command]
     full = world.enter_command(argv)
     program = shutil.which(full[0])
     if program is None:

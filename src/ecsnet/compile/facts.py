@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from ipaddress import IPv4Network, IPv6Network
+from ipaddress import IPv4Address, IPv4Network, IPv6Network
 from typing import Literal
 
 from ecsnet.compile.view import Query, View
 from ecsnet.model.base import IpNetwork, Record
-from ecsnet.model.ec2 import NatGateway, SecurityGroupRule, VpcPeeringConnection, holds_stack
+from ecsnet.model.ec2 import NatGateway, NetworkInterface, SecurityGroupRule, VpcPeeringConnection, holds_stack
 from ecsnet.model.ecs import Task, holds_interface
 from ecsnet.model.tables import (
     EGRESS_ONLY_GATEWAYS_BY_VPC,
@@ -221,6 +221,22 @@ def _find_place(view: View, interface: str) -> Place | None:
             if index is None:
                 return None
             return Place(kind="instance", host=owner, index=index, number=number, network=network)
+
+
+def _find_instance_address(view: View, instance: str) -> IPv4Address | None:
+    for key in sorted(view.keys(INTERFACES_BY_OWNER, instance)):
+        found = view.project("primary", _primary, INTERFACES, key)
+        if found is not None:
+            return found
+    return None
+
+
+def _primary(row: NetworkInterface) -> IPv4Address | None:
+    return row.private_ip if row.attachment is not None and row.attachment.device_index == 0 else None
+
+
+INSTANCE_ADDRESS = Query(name="instance_address", run=_find_instance_address)
+"""The primary private address of an instance's eth0."""
 
 
 def _find_device(view: View, interface: str) -> int | None:

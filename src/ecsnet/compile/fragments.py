@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ecsnet.compile import (
     balancer,
+    containers,
     egress_gateway,
     internet_gateway,
     metadata,
@@ -33,6 +34,7 @@ FRAGMENTS: tuple[FragmentSpec, ...] = (
     *egress_gateway.FRAGMENTS,
     *nat_gateway.FRAGMENTS,
     *peering.FRAGMENTS,
+    *containers.FRAGMENTS,
     *workload.FRAGMENTS,
     *metadata.FRAGMENTS,
     *names.FRAGMENTS,

@@ -9,13 +9,13 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Iterator
-from ipaddress import IPv4Interface
+from ipaddress import IPv4Address, IPv4Interface
 from typing import Any
 
 import msgspec
 
 from ecsnet.compile.view import FragmentSpec, View
-from ecsnet.compile.workload import NAME_SERVICE, credentials_id, task_role
+from ecsnet.compile.workload import NAME_SERVICE, Home, credentials_id, home_of, task_role
 from ecsnet.logical.workload import DocumentPage, Documents
 from ecsnet.model.dnsnames import private_dns_name
 from ecsnet.model.ecs import (
@@ -23,11 +23,13 @@ from ecsnet.model.ecs import (
     ContainerDefinition,
     Task,
     TaskDefinition,
+    container_id,
     container_token,
     holds_interface,
+    holds_processes,
+    holds_stacks,
 )
 from ecsnet.model.tables import (
-    INTERFACES,
     OBSERVED_CONTAINERS,
     SERVICES,
     SUBNETS,
@@ -44,20 +46,24 @@ Json = dict[str, Any]
 
 def documents(view: View, arn: str) -> Iterator[Documents]:
     task = view.get(TASKS, arn)
-    if task is None or not holds_interface(task) or task.interface is None or task.private_ip is None:
+    if task is None or not _is_served(task):
         return
     definition = view.get(TASK_DEFINITIONS, task.task_definition)
-    vpc = view.project("vpc", lambda i: i.vpc, INTERFACES, task.interface)
-    if definition is None or vpc is None:
+    home = home_of(view, task)
+    if definition is None or home is None:
         return
-    network = _network(view, task, vpc)
     defined = {one.name: one for one in definition.containers}
     containers = [
-        (container_token(task.arn, one.name), _container(view, task, definition, one, defined[one.name], network))
+        (
+            container_token(task, one.name),
+            _container(view, task, definition, one, defined[one.name], _network(view, task, one.name, home)),
+        )
         for one in task.containers
         if one.name in defined
     ]
     whole = _task(view, task, definition, [body for _, body in containers])
+    if task.launch_type == "EC2":
+        whole["VPCID"] = home.vpc
     tagged = {**whole, "TaskTags": dict(task.tags)} if task.tags else whole
     pages = [_page((f"/v4/{token}", f"/v3/{token}"), body) for token, body in containers]
     tokens = [token for token, _ in containers]
@@ -68,15 +74,54 @@ def documents(view: View, arn: str) -> Iterator[Documents]:
     role = task_role(task, definition)
     if role:
         pages.append(_page((f"/v2/credentials/{credentials_id(task)}",), _credentials(task, role)))
-    yield Documents(task=task.arn, router=vpc, reader=task.private_ip, pages=tuple(pages))
+    for reader in _readers(task):
+        yield Documents(
+            task=task.arn,
+            server="router" if task.network_mode == "awsvpc" else "machine",
+            place=home.vpc if task.network_mode == "awsvpc" else task.instance or "",
+            reader=reader,
+            pages=tuple(pages),
+        )
+
+
+def _is_served(task: Task) -> bool:
+    match task.network_mode:
+        case "awsvpc":
+            return holds_interface(task)
+        case "bridge":
+            return holds_stacks(task)
+        case "host":
+            return holds_processes(task)
+        case "none":
+            return False
+
+
+def _readers(task: Task) -> tuple[IPv4Address | None, ...]:
+    """Who may read a task's documents: its own addresses. In host mode everything on the instance has the same one, and
+    only the ids in the paths keep tasks apart, as on AWS."""
+    match task.network_mode:
+        case "awsvpc":
+            return (task.private_ip,)
+        case "bridge":
+            return tuple(address for _, address in task.addresses)
+        case "host":
+            return (None,)
+        case "none":
+            return ()
 
 
 def _page(paths: tuple[str, ...], body: Json) -> DocumentPage:
     return DocumentPage(paths=paths, body=msgspec.json.encode(body))
 
 
-def _network(view: View, task: Task, vpc: str) -> Json:
+def _network(view: View, task: Task, container: str, home: Home) -> Json:
+    if task.network_mode == "bridge":
+        return {"NetworkMode": "bridge", "IPv4Addresses": [str(dict(task.addresses)[container])]}
+    if task.network_mode == "host":
+        # docker knows no address of a container that shares the stack of its host
+        return {"NetworkMode": "host", "IPv4Addresses": [""]}
     assert task.private_ip is not None
+    vpc = home.vpc
     names = view.ask(NAME_SERVICE, vpc)
     blocks = view.project("blocks", lambda s: (s.cidr, s.ipv6_cidr), SUBNETS, task.subnet) if task.subnet else None
     cidr, cidr6 = blocks or (None, None)
@@ -108,9 +153,9 @@ def _container(
     defined: ContainerDefinition,
     network: Json,
 ) -> Json:
-    token = container_token(task.arn, container.name)
-    # On Fargate the id is the task's id and a number.
-    docker_id = f"{task.id}-{int(token[:8], 16)}" if task.launch_type == "FARGATE" else token + token
+    docker_id = container_id(task.arn, container.name)
+    if task.launch_type == "FARGATE":  # the task's id and a number
+        docker_id = f"{task.id}-{int(docker_id[:8], 16)}"
     body: Json = {
         "DockerId": docker_id,
         "Name": container.name,
@@ -138,14 +183,21 @@ def _container(
     if container.exit_code is not None:
         body["ExitCode"] = container.exit_code
     if defined.ports:
-        body["Ports"] = [
-            {"ContainerPort": port.container_port, "Protocol": port.protocol, "HostPort": port.container_port}
-            for port in defined.ports
-        ]
+        body["Ports"] = list(_ports(task, defined))
     if defined.log_driver:
         body["LogDriver"] = defined.log_driver
         body["LogOptions"] = dict(defined.log_options)
     return body
+
+
+def _ports(task: Task, defined: ContainerDefinition) -> Iterator[Json]:
+    bound = {(one.container_port, one.protocol): one for one in task.bindings if one.container == defined.name}
+    for port in defined.ports:
+        found = bound.get((port.container_port, port.protocol))
+        for offset in range(port.length):
+            shown: Json = {"ContainerPort": port.container_port + offset, "Protocol": port.protocol}
+            shown["HostPort"] = (port.container_port if found is None else found.host_port) + offset
+            yield shown | ({"HostIp": "0.0.0.0"} if task.network_mode == "bridge" else {})
 
 
 def _task(view: View, task: Task, definition: TaskDefinition, containers: list[Json]) -> Json:

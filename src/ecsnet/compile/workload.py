@@ -1,4 +1,4 @@
-"""Task → Process, one per container, as soon as the task has its interface.
+"""Task → Process, one per container, as soon as the task has its interface or its instance.
 
 Sources: Amazon ECS Developer Guide, "Task metadata endpoint version 4" (environment variables) and "Using the awslogs
 log driver" (stream names); VPC User Guide, "DHCP option sets" (resolver and search domain).
@@ -13,20 +13,21 @@ from typing import Any, Literal
 
 import msgspec
 
-from ecsnet.compile import facts
+from ecsnet.compile import containers, facts
 from ecsnet.compile.view import FragmentSpec, Query, View
-from ecsnet.logical.workload import ContainerPort, LogTarget, Process
+from ecsnet.logical.workload import ContainerPort, LogTarget, OnMachine, OnPort, OnStack, Process, Seat
 from ecsnet.model.base import Record
 from ecsnet.model.dnsnames import private_dns_name
 from ecsnet.model.ecs import (
     ContainerDefinition,
     Task,
     TaskDefinition,
+    container_id,
     container_token,
     holds_processes,
     may_start,
 )
-from ecsnet.model.tables import DHCP_OPTIONS, INTERFACES, SERVICES, TASK_DEFINITIONS, TASKS, VPCS
+from ecsnet.model.tables import DHCP_OPTIONS, INSTANCES, INTERFACES, SERVICES, TASK_DEFINITIONS, TASKS, VPCS
 
 METADATA = "http://169.254.170.2"
 
@@ -98,23 +99,61 @@ def task_role(task: Task, definition: TaskDefinition) -> str | None:
 
 
 def credentials_id(task: Task) -> str:
-    """The id in AWS_CONTAINER_CREDENTIALS_RELATIVE_URI: a UUID that follows from the task's id."""
-    digits = container_token(task.arn, "credentials")
+    """The id in AWS_CONTAINER_CREDENTIALS_RELATIVE_URI: a UUID that follows from the task's secret."""
+    digits = container_token(task, "/credentials")
     return "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))
 
 
 def processes(view: View, arn: str) -> Iterator[Process]:
     task = view.get(TASKS, arn)
-    if task is None or not holds_processes(task) or task.interface is None or task.private_ip is None:
+    if task is None or not holds_processes(task):
         return
     definition = view.get(TASK_DEFINITIONS, task.task_definition)
-    vpc = view.project("vpc", lambda i: i.vpc, INTERFACES, task.interface)
-    if definition is None or vpc is None:
+    home = home_of(view, task)
+    if definition is None or home is None:
         return
-    labels = _labels(definition)
+    given = _given(definition)
     for container in definition.containers:
         if may_start(task, definition, container.name):
-            yield _process(view, task, definition, container, vpc, labels.get(container.name, {}))
+            yield _process(view, task, definition, container, home, given.get(container.name, {}))
+
+
+class Home(Record, frozen=True, kw_only=True, gc=False):
+    """Where a task's processes are: in which VPC, and at which address it knows them."""
+
+    vpc: str
+    address: IPv4Address | None
+    """Of the task's interface, or of its instance; None where the instance is of IPv6 alone."""
+
+
+def home_of(view: View, task: Task) -> Home | None:
+    """None while there is no network stack for the task's processes."""
+    if task.network_mode == "awsvpc":
+        vpc = view.project("vpc", lambda i: i.vpc, INTERFACES, task.interface) if task.interface else None
+        return Home(vpc=vpc, address=task.private_ip) if vpc is not None and task.private_ip is not None else None
+    if task.instance is None or not view.ask(containers.IS_MACHINE, task.instance):
+        return None
+    vpc = view.project("vpc", lambda i: i.vpc, INSTANCES, task.instance)
+    return Home(vpc=vpc, address=view.ask(facts.INSTANCE_ADDRESS, task.instance)) if vpc is not None else None
+
+
+def seat_of(task: Task, container: str, home: Home) -> Seat:
+    """Whose network stack a container uses (Developer Guide, "Amazon ECS task networking options")."""
+    match task.network_mode:
+        case "awsvpc":
+            assert task.interface is not None
+            assert home.address is not None
+            return OnPort(router=home.vpc, port=task.interface, address=home.address)
+        case "host":
+            return OnMachine(machine=task.instance or "")
+        case "bridge" | "none":
+            address = dict(task.addresses).get(container)
+            return OnStack(
+                stack=container_id(task.arn, container),
+                machine=task.instance or "",
+                address=address,
+                published=() if address is None else tuple(containers.published(task, container, address)),
+            )
 
 
 def _process(
@@ -122,20 +161,22 @@ def _process(
     task: Task,
     definition: TaskDefinition,
     container: ContainerDefinition,
-    vpc: str,
-    labels: dict[str, str],
+    home: Home,
+    given: dict[str, Any],
 ) -> Process:
-    assert task.interface is not None
-    assert task.private_ip is not None
     override = next((o for o in overrides_of(task).container_overrides if o.name == container.name), Override())
-    names = view.ask(NAME_SERVICE, vpc)
-    hostname = private_dns_name(task.region, task.private_ip)
+    names = view.ask(NAME_SERVICE, home.vpc)
+    resolver, search = names.resolver, names.search
+    if task.network_mode == "none":
+        resolver, search = None, ()
+    servers = [address for text in given.get("dnsServers") or () if (address := _ipv4(text)) is not None]
+    seat = seat_of(task, container.name, home)
+    hostname = _hostname(task, container.name, home, given)
     return Process(
         task=task.arn,
-        router=vpc,
-        port=task.interface,
+        seat=seat,
         name=container.name,
-        runtime=_runtime(labels),
+        runtime=_runtime(given.get("dockerLabels") or {}),
         image=container.image,
         entry_point=container.entry_point,
         command=container.command if override.command is None else override.command,
@@ -144,18 +185,46 @@ def _process(
         user=container.user,
         ports=tuple(ContainerPort(port=port.container_port, protocol=port.protocol) for port in container.ports),
         identity=_identity(view, task, definition),
-        resolver=names.resolver,
-        search=names.search,
+        resolver=servers[0] if servers else resolver,
+        search=tuple(given.get("dnsSearchDomains") or ()) or search,
         hostname=hostname,
-        hosts=((IPv4Address("127.0.0.1"), "localhost"), (task.private_ip, hostname)),
+        hosts=tuple(_hosts(task, container, seat, hostname, given)),
         log=_log(task, container),
         stop_timeout=DEFAULT_STOP_TIMEOUT if container.stop_timeout is None else container.stop_timeout,
     )
 
 
-def _labels(definition: TaskDefinition) -> dict[str, dict[str, str]]:
+def _hostname(task: Task, container: str, home: Home, given: dict[str, Any]) -> str | None:
+    """In bridge and none mode the definition's, else docker's short id; else the stack owner's."""
+    if task.network_mode in ("bridge", "none"):
+        return given.get("hostname") or container_id(task.arn, container)[:12]
+    return private_dns_name(task.region, home.address) if home.address is not None else None
+
+
+def _hosts(
+    task: Task, container: ContainerDefinition, seat: Seat, hostname: str | None, given: dict[str, Any]
+) -> Iterator[tuple[IPv4Address, str]]:
+    """/etc/hosts: the container's own name, `extraHosts`, and in bridge mode the containers that it links to."""
+    yield IPv4Address("127.0.0.1"), "localhost"
+    own = None if isinstance(seat, OnMachine) else seat.address
+    if own is not None and hostname is not None:
+        yield own, hostname
+    for one in given.get("extraHosts") or ():
+        address = _ipv4(str(one.get("ipAddress", "")))
+        if address is not None and one.get("hostname"):
+            yield address, str(one["hostname"])
+    addresses = dict(task.addresses)
+    for name, alias in container.links:
+        if name in addresses:
+            # docker: the alias, the short id, the name
+            for known_as in dict.fromkeys((alias, container_id(task.arn, name)[:12], name)):
+                yield addresses[name], known_as
+
+
+def _given(definition: TaskDefinition) -> dict[str, dict[str, Any]]:
+    """The whole container definitions as they were given, by name."""
     body: dict[str, Any] = json.loads(definition.body)
-    return {one["name"]: one.get("dockerLabels") or {} for one in body.get("containerDefinitions", ()) if "name" in one}
+    return {one["name"]: one for one in body.get("containerDefinitions", ()) if "name" in one}
 
 
 def _runtime(labels: dict[str, str]) -> Literal["auto", "stand-in", "podman", "process"]:
@@ -174,7 +243,7 @@ def _environment(
     task: Task, definition: TaskDefinition, container: ContainerDefinition, override: Override
 ) -> tuple[tuple[str, str], ...]:
     """The definition's variables, then the overrides', then those that the agent sets; a later one wins."""
-    token = container_token(task.arn, container.name)
+    token = container_token(task, container.name)
     given = dict(container.environment)
     given.update((one["name"], one.get("value", "")) for one in override.environment if "name" in one)
     given["ECS_CONTAINER_METADATA_URI"] = f"{METADATA}/v3/{token}"
@@ -206,7 +275,7 @@ def _log(task: Task, container: ContainerDefinition) -> LogTarget | None:
     if container.log_driver != "awslogs" or "awslogs-group" not in options:
         return None
     prefix = options.get("awslogs-stream-prefix")
-    stream = f"{prefix}/{container.name}/{task.id}" if prefix else container_token(task.arn, container.name)
+    stream = f"{prefix}/{container.name}/{task.id}" if prefix else container_id(task.arn, container.name)
     return LogTarget(group=options["awslogs-group"], stream=stream, region=options.get("awslogs-region", task.region))
 
 

@@ -190,6 +190,8 @@ def _plain_reason(what: What, seen: Decision, probe: str) -> str:
         What.NAT_STATE: "the gateway does not know the connection",
         What.NAT_IN: "a NAT gateway accepts no connection from outside",
         What.EGRESS_ONLY: "an egress-only gateway accepts no connection from outside",
+        What.LOOPBACK: "a machine's loopback is its own",
+        What.UNPUBLISHED: f"containers of a machine are reached by their host ports, not at {seen.destination}",
         What.LIMIT: "more than 1,024 packets a second went to local services",
         What.SERVICE: f"{seen.destination} has no service at {probe}",
     }

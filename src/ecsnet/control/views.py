@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from ipaddress import IPv4Address
 from typing import Any
 
-from ecsnet.control import places
+from ecsnet.control import places, stacks
 from ecsnet.control.places import NotFoundError, user_of
-from ecsnet.fabric.kernel.naming import router_namespace, task_namespace
+from ecsnet.fabric.kernel.naming import router_namespace
 from ecsnet.model.base import Tags
 from ecsnet.model.ec2 import NetworkInterface, Subnet, Vpc
-from ecsnet.model.ecs import Service, Task
+from ecsnet.model.ecs import Service, Task, container_token
 from ecsnet.model.tables import (
     ASSOCIATIONS_BY_SUBNET,
     GROUPS,
@@ -67,6 +66,8 @@ def task(snapshot: Snapshot, row: Task) -> Json:
                 "status": container.last_status,
                 "runtime": container.runtime,
                 "runtime_id": container.runtime_id,
+                "netns": stacks.namespace_of(row, container.name),
+                "metadata": f"http://169.254.170.2/v4/{container_token(row, container.name)}",
             }
             for container in row.containers
         ],
@@ -92,16 +93,10 @@ def find_task(snapshot: Snapshot, name: str) -> Json:
     Raises NotFoundError.
     """
     row = places.find_task(snapshot, name)
-    interface = snapshot.get(INTERFACES, row.interface) if row.interface else None
-    if interface is None:
-        raise NotFoundError(f"task {row.id} has no network interface yet.", "See: ecsnet ps")
-    vpc = snapshot.get(VPCS, interface.vpc)
-    resolver = _resolver(vpc) if vpc else "169.254.169.253"
-    return {**task(snapshot, row), "netns": task_namespace(row.id), "nameserver": resolver}
-
-
-def _resolver(vpc: Vpc) -> str:
-    return str(IPv4Address(int(vpc.cidrs[0].cidr.network_address) + 2))
+    netns = stacks.namespace_of(row, row.containers[0].name)
+    if netns is None or (row.interface is not None and snapshot.get(INTERFACES, row.interface) is None):
+        raise NotFoundError(f"task {row.id} has no network yet.", "See: ecsnet ps")
+    return {**task(snapshot, row), "netns": netns, "nameserver": stacks.nameserver_of(snapshot, row)}
 
 
 def router_of(snapshot: Snapshot, name: str) -> str:

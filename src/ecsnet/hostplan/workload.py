@@ -63,21 +63,24 @@ class Page(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class MetadataPages(HostObject, frozen=True, kw_only=True, gc=False, tag=True):
-    """Documents served at http://169.254.170.2<path> in a router namespace, to one peer address only."""
+    """Documents served at http://169.254.170.2<path> in a router's or machine's namespace, to one peer address only."""
 
     netns: str
     peer: str
+    port: int = 80
+    """Where the server listens; all documents of one namespace have the same."""
     pages: tuple[Page, ...]
     owner: str
 
     @property
     def key(self) -> str:
-        return metadata_key(self.netns, self.peer)
+        return metadata_key(self.netns, self.peer, self.owner)
 
     @property
     def needs(self) -> tuple[str, ...]:
         return (namespace_key(self.netns),)
 
 
-def metadata_key(netns: str, peer: str) -> str:
-    return f"metadata:{netns}/{peer}"
+def metadata_key(netns: str, peer: str, owner: str) -> str:
+    """`owner` tells apart the tasks that share an address."""
+    return f"metadata:{netns}/{peer}/{owner.rpartition('/')[2]}"

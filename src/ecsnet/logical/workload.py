@@ -8,6 +8,7 @@ from typing import Literal
 import msgspec
 
 from ecsnet.logical.base import LogicalObject
+from ecsnet.logical.containers import PublishedPorts
 
 
 class ContainerPort(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -23,13 +24,39 @@ class LogTarget(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     region: str
 
 
+class OnPort(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag=True):
+    """The network stack that owns the port `port` of `router`: shared by the containers of one task."""
+
+    router: str
+    port: str
+    address: IPv4Address
+
+
+class OnMachine(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag=True):
+    """The network stack of a machine: shared by everything that runs there."""
+
+    machine: str
+
+
+class OnStack(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag=True):
+    """A `ContainerStack`: shared by nobody."""
+
+    stack: str
+    machine: str
+    address: IPv4Address | None
+    published: tuple[PublishedPorts, ...] = ()
+
+
+Seat = OnPort | OnMachine | OnStack
+"""Whose network stack a process uses."""
+
+
 class Process(LogicalObject, frozen=True, kw_only=True, gc=False):
-    """One container of a task, on the network stack that owns the port `port` of `router`."""
+    """One container of a task."""
 
     task: str
     """Task ARN."""
-    router: str
-    port: str
+    seat: Seat
     name: str
     runtime: Literal["auto", "stand-in", "podman", "process"]
     image: str
@@ -43,7 +70,7 @@ class Process(LogicalObject, frozen=True, kw_only=True, gc=False):
     """What a stand-in says about itself: ((name, value), …)."""
     resolver: IPv4Address | None
     search: tuple[str, ...]
-    hostname: str
+    hostname: str | None
     hosts: tuple[tuple[IPv4Address, str], ...]
     """Names known without the resolver."""
     log: LogTarget | None
@@ -57,9 +84,11 @@ class DocumentPage(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class Documents(LogicalObject, frozen=True, kw_only=True, gc=False):
-    """Documents that the router serves to one address of one task."""
+    """Documents of a task that are served to one address: by a router to the task's own, by a machine to one of its
+    containers or to itself (`reader` None)."""
 
     task: str
-    router: str
-    reader: IPv4Address
+    server: Literal["router", "machine"]
+    place: str
+    reader: IPv4Address | None
     pages: tuple[DocumentPage, ...]

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from ipaddress import IPv4Address, IPv4Network
+from typing import Literal, TypeVar
 
 import msgspec
 
 from ecsnet.model.base import Record, Tags
 
+T = TypeVar("T")
+
 EPHEMERAL_PORTS = range(32768, 61000)
 """Host ports that are given out by themselves: Linux's usual ip_local_port_range (ECS API, PortMapping.hostPort)."""
+
+
+BRIDGE_NETWORK = IPv4Network("172.17.0.0/16")
+"""The network of the containers of bridge tasks on every instance: that of docker's default bridge."""
+
+BRIDGE_GATEWAY = IPv4Address("172.17.0.1")
+"""The instance's own address in it."""
 
 
 class Reservation(Record, frozen=True, kw_only=True, gc=False):
@@ -26,6 +36,8 @@ class Reservation(Record, frozen=True, kw_only=True, gc=False):
     """Host ports out of `EPHEMERAL_PORTS`; they do not count as PORTS (ECS API, PortMapping.hostPort)."""
     enis: int = 0
     """Task network interfaces."""
+    addresses: tuple[IPv4Address, ...] = ()
+    """Of its containers in `BRIDGE_NETWORK`."""
 
 
 def added(one: Reservation, other: Reservation) -> Reservation:
@@ -37,6 +49,7 @@ def added(one: Reservation, other: Reservation) -> Reservation:
         ports_udp=tuple(sorted((*one.ports_udp, *other.ports_udp))),
         dynamic=tuple(sorted((*one.dynamic, *other.dynamic))),
         enis=one.enis + other.enis,
+        addresses=tuple(sorted((*one.addresses, *other.addresses))),
     )
 
 
@@ -49,12 +62,13 @@ def without(one: Reservation, other: Reservation) -> Reservation:
         ports_udp=_left(one.ports_udp, other.ports_udp),
         dynamic=_left(one.dynamic, other.dynamic),
         enis=one.enis - other.enis,
+        addresses=_left(one.addresses, other.addresses),
     )
 
 
-def _left(ports: tuple[int, ...], gone: tuple[int, ...]) -> tuple[int, ...]:
+def _left(held: tuple[T, ...], gone: tuple[T, ...]) -> tuple[T, ...]:
     missing = frozenset(gone)
-    return tuple(port for port in ports if port not in missing)
+    return tuple(one for one in held if one not in missing)
 
 
 class NetworkBinding(Record, frozen=True, kw_only=True, gc=False):
@@ -120,6 +134,8 @@ class ContainerInstance(Record, frozen=True, kw_only=True, gc=False):
     """The sum of what its tasks that are not STOPPED take; kept in the transactions that place and end tasks."""
     last_dynamic_port: int = EPHEMERAL_PORTS.start - 1
     """Where the search for a free host port begins (it goes upwards and wraps, as the container agent's does)."""
+    last_address: IPv4Address = BRIDGE_GATEWAY
+    """The same for the next container's address."""
     attributes: Attributes = ()
     custom_attributes: Attributes = ()
     """Of PutAttributes."""

@@ -280,6 +280,10 @@ class Task(Record, frozen=True, kw_only=True, gc=False):
     """What it takes of its container instance until it is STOPPED."""
     bindings: tuple[NetworkBinding, ...] = ()
     """Host ports in bridge and host mode; DescribeTasks shows those of a container once it was seen running."""
+    addresses: tuple[tuple[str, IPv4Address], ...] = ()
+    """((container, its address), …) in bridge mode; known to its own instance only."""
+    secret: str = ""
+    """From which the ids of its metadata and credentials follow, so that nobody can guess them."""
     wanted: Placement | None = None
     """How to place it, while it waits for an instance of its capacity provider."""
     protected_until: float | None = None
@@ -373,6 +377,18 @@ def holds_processes(task: Task) -> bool:
             return False
 
 
+def holds_stacks(task: Task) -> bool:
+    """Whether the plan contains network stacks of the task's single containers (bridge and none mode).
+
+    They go when every process was seen stopped, as the interface of an awsvpc task does.
+    """
+    return (
+        task.network_mode in ("bridge", "none")
+        and task.instance is not None
+        and task.last_status not in (TaskStatus.DEPROVISIONING, TaskStatus.STOPPED)
+    )
+
+
 def has_place(task: Task) -> bool:
     """Whether it is decided where the task's processes run: in its own interface's network stack, or on its instance.
 
@@ -417,6 +433,11 @@ def _condition_holds(container: Container, condition: str) -> bool:
     raise ValueError(f"unknown dependsOn condition {condition!r}")
 
 
-def container_token(task: str, container: str) -> str:
+def container_token(task: Task, container: str) -> str:
     """The id of a container in its metadata URIs (`/v4/<token>`): 32 hex digits, the same after every restart."""
-    return hashlib.sha256(f"{task}/{container}".encode()).hexdigest()[:32]
+    return hashlib.sha256(f"{task.secret}/{task.arn}/{container}".encode()).hexdigest()[:32]
+
+
+def container_id(task: str, container: str) -> str:
+    """What docker would call a container of a task (an ARN): 64 hex digits. No secret."""
+    return hashlib.sha256(f"{task}/{container}".encode()).hexdigest()

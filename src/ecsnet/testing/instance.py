@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from ecsnet.agent.world import World
 from ecsnet.cli.dial import HttpReply, Place, request
@@ -115,6 +116,20 @@ class Instance:
         finally:
             connection.close()
         return decoded
+
+    def task(self, name: str) -> dict[str, Any]:
+        """What the command line knows of a task: its containers with their namespaces and metadata."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        try:
+            connection.request("GET", f"/_ecsnet/task?name={quote(name)}")
+            decoded: dict[str, Any] = json.loads(connection.getresponse().read())
+        finally:
+            connection.close()
+        return decoded
+
+    def metadata(self, task: str) -> dict[str, str]:
+        """ECS_CONTAINER_METADATA_URI_V4 of a task's containers by name."""
+        return {one["name"]: one["metadata"] for one in self.task(task)["containers"]}
 
     @property
     def _pins(self) -> Path:

@@ -1,4 +1,4 @@
-"""The task metadata endpoint: HTTP at 169.254.170.2:80 in each router namespace that holds documents.
+"""The task metadata endpoint: HTTP at 169.254.170.2 in each router's or machine's namespace that holds documents.
 
 One thread serves all namespaces through one asyncio loop; the listeners are made inside the namespaces, so the peer
 address is the task's own (anti-spoofing has checked it) and decides together with the path what is served. The
@@ -22,11 +22,10 @@ from ecsnet.hostplan.kernel import HostObject
 from ecsnet.hostplan.workload import MetadataPages
 
 ADDRESS = "169.254.170.2"
-PORT = 80
 
 
 class MetadataDriver:
-    """Keeps one listener per router namespace that has documents."""
+    """Keeps one listener per namespace that has documents."""
 
     kinds: tuple[type[HostObject], ...] = (MetadataPages,)
 
@@ -49,7 +48,7 @@ class MetadataDriver:
         for pages in put:
             assert isinstance(pages, MetadataPages)
             try:
-                self._listen(pages.netns)
+                self._listen(pages.netns, pages.port)
             except OSError as error:
                 failures[pages.key] = f"cannot serve task metadata at {ADDRESS}: {error.strerror or error}"
                 continue
@@ -77,7 +76,7 @@ class MetadataDriver:
                 for path in page.paths:
                     self._served.pop((old.netns, old.peer, path), None)
 
-    def _listen(self, netns: str) -> None:
+    def _listen(self, netns: str, port: int) -> None:
         if netns in self._servers:
             return
         with self._namespaces.inside(netns):
@@ -85,7 +84,7 @@ class MetadataDriver:
         with contextlib.ExitStack() as undo:
             undo.callback(listener.close)
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listener.bind((ADDRESS, PORT))
+            listener.bind((ADDRESS, port))
             connections: set[HttpConnection] = set()
 
             async def serve() -> asyncio.Server:

@@ -8,6 +8,7 @@ from typing import Any
 from ecsnet.fabric.kernel import (
     acl,
     balancer,
+    containers,
     edge6,
     egress_gateway,
     group,
@@ -55,6 +56,7 @@ NETWORK_LOWERINGS: Mapping[type[LogicalObject], Lowering] = {
 LOWERINGS: Mapping[type[LogicalObject], Lowering] = {
     **NETWORK_LOWERINGS,
     **balancer.LOWERINGS,
+    **containers.LOWERINGS,
     **names.LOWERINGS,
     **workload.LOWERINGS,
 }

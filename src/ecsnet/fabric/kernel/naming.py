@@ -65,6 +65,16 @@ def instance_namespace(instance: str) -> str:
     return _short("i", instance)
 
 
+def container_namespace(container: str) -> str:
+    """Of a container with a network stack of its own."""
+    return _short("c", container)
+
+
+def container_link(container: str) -> str:
+    """Its instance's end of its veth."""
+    return _short("c", container)
+
+
 def is_instance(namespace: str) -> bool:
     return namespace.startswith("i") and namespace != INTERNET
 

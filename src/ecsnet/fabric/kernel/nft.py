@@ -197,5 +197,5 @@ def filter_hook(
     return NftHook(type="filter", hook=hook, priority=priority, policy=policy)
 
 
-def nat_hook(hook: Literal["prerouting", "postrouting"], priority: int) -> NftHook:
+def nat_hook(hook: Literal["prerouting", "output", "postrouting"], priority: int) -> NftHook:
     return NftHook(type="nat", hook=hook, priority=priority, policy="accept")

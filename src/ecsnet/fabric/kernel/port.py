@@ -28,7 +28,7 @@ _PORT_LINK_LOCAL = "fe80:ec2::a"
 """The port itself, as a next hop of the router."""
 
 
-_HOST_SYSCTLS: tuple[tuple[str, str], ...] = (
+HOST_SYSCTLS: tuple[tuple[str, str], ...] = (
     # A container may listen on port 80 whatever its user is, as on Fargate.
     ("net/ipv4/ip_unprivileged_port_start", "0"),
     ("net/ipv6/conf/default/accept_ra", "0"),
@@ -36,12 +36,14 @@ _HOST_SYSCTLS: tuple[tuple[str, str], ...] = (
     ("net/ipv6/conf/default/addr_gen_mode", "1"),
 )
 _BALANCER_SYSCTLS: tuple[tuple[str, str], ...] = (
-    *_HOST_SYSCTLS,
+    *HOST_SYSCTLS,
     ("net/ipv4/conf/all/rp_filter", "0"),
     ("net/ipv4/conf/default/rp_filter", "0"),
 )
 _INSTANCE_SYSCTLS: tuple[tuple[str, str], ...] = (
     *_BALANCER_SYSCTLS,
+    # Its processes reach published container ports at 127.0.0.1; `containers.py` keeps everybody else out.
+    ("net/ipv4/conf/default/route_localnet", "1"),
     # A machine may be a router (a NAT instance, the host of a bridge); without its source/destination check switched
     # off it still forwards nothing. What it sends back out of the port on which it came must not cause redirects.
     ("net/ipv4/ip_forward", "1"),
@@ -68,7 +70,7 @@ def host_namespace(kind: str, host: str) -> str:
 
 
 def lower_host(host: Host) -> Iterator[HostObject]:
-    sysctls = {"task": _HOST_SYSCTLS, "balancer": _BALANCER_SYSCTLS, "instance": _INSTANCE_SYSCTLS}[host.kind]
+    sysctls = {"task": HOST_SYSCTLS, "balancer": _BALANCER_SYSCTLS, "instance": _INSTANCE_SYSCTLS}[host.kind]
     yield Namespace(name=host_namespace(host.kind, host.id), owner=host.id, sysctls=sysctls)
 
 

@@ -1,25 +1,23 @@
-"""Processes and documents → workloads in a task's namespace and pages in its router's."""
+"""Processes and documents → workloads in a namespace and pages in its router's or its machine's."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
-from ecsnet.fabric.kernel import naming
+from ecsnet.fabric.kernel import containers, naming
 from ecsnet.hostplan.kernel import HostObject
 from ecsnet.hostplan.workload import MetadataPages, Page, Port, Workload, metadata_key
 from ecsnet.logical.base import LogicalObject
-from ecsnet.logical.workload import Documents, Process
+from ecsnet.logical.workload import Documents, OnMachine, OnPort, OnStack, Process, Seat
 
 
 def process(item: Process) -> Iterator[Workload]:
-    """The container waits until its interface is published and its metadata is served."""
-    router = naming.router_namespace(item.router)
-    address = next(str(address) for address, name in item.hosts if name == item.hostname)
+    netns, after = _place(item.seat, item.task)
     yield Workload(
         owner=item.task,
         container=item.name,
-        netns=naming.task_namespace(item.task),
+        netns=netns,
         runtime=item.runtime,
         image=item.image,
         entry_point=item.entry_point,
@@ -37,14 +35,33 @@ def process(item: Process) -> Iterator[Workload]:
         log_stream=item.log.stream if item.log else None,
         log_region=item.log.region if item.log else None,
         stop_timeout=item.stop_timeout,
-        after=(*naming.published_keys(item.router, item.port), metadata_key(router, address)),
+        after=after,
     )
 
 
+def _place(seat: Seat, task: str) -> tuple[str, tuple[str, ...]]:
+    """The namespace of a process, and what it waits for: its way to the network, and its metadata being served."""
+    match seat:
+        case OnPort(router=router, port=port, address=address):
+            served = metadata_key(naming.router_namespace(router), str(address), task)
+            return naming.task_namespace(task), (*naming.published_keys(router, port), served)
+        case OnMachine(machine=machine):
+            netns = naming.instance_namespace(machine)
+            return netns, (metadata_key(netns, containers.METADATA, task),)
+        case OnStack(stack=stack, address=None):
+            return naming.container_namespace(stack), ()
+        case OnStack(stack=stack, machine=machine, address=address, published=published):
+            served = metadata_key(naming.instance_namespace(machine), str(address), task)
+            return naming.container_namespace(stack), (*containers.ready_keys(stack, machine, published), served)
+
+
 def documents(item: Documents) -> Iterator[MetadataPages]:
+    machine = item.server == "machine"
     yield MetadataPages(
-        netns=naming.router_namespace(item.router),
-        peer=str(item.reader),
+        netns=naming.instance_namespace(item.place) if machine else naming.router_namespace(item.place),
+        # What a machine sends to its own address comes from that address.
+        peer=containers.METADATA if item.reader is None else str(item.reader),
+        port=containers.METADATA_PORT if machine else 80,
         pages=tuple(Page(paths=page.paths, body=page.body) for page in item.pages),
         owner=item.task,
     )

@@ -138,6 +138,7 @@ def _record(call: Call, what: Launch, provider: str | None) -> Task:
         started_by=what.started_by,
         client_token=what.client_token,
         execute_command=what.execute_command,
+        secret=call.ids.hex(32),
         created=call.now,
         tags=what.tags,
     )

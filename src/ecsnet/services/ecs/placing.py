@@ -26,7 +26,7 @@ from ecsnet.model.tables import (
     place_key,
 )
 from ecsnet.services.call import Call
-from ecsnet.services.ecs import host_ports, interfaces, requirements
+from ecsnet.services.ecs import bridge_addresses, host_ports, interfaces, requirements
 from ecsnet.services.ecs.placement import PORTS, Candidate, Need, Refusal, choose
 from ecsnet.store.snapshot import Reader
 
@@ -94,10 +94,13 @@ def settle(
     take = requirements.of(definition, task.overrides).take
     try:
         instance, bindings = host_ports.bind(instance, definition)
+        instance, addresses = bridge_addresses.give(instance, definition)
     except host_ports.NoPortsError:
         return interfaces.failed(call, task, f"TaskFailedToStart: {PORTS}")
+    except bridge_addresses.NoAddressError:
+        return interfaces.failed(call, task, "CannotStartContainerError: no available IPv4 addresses on this network")
     found = host_ports.dynamic_ports(bindings, {*take.ports, *take.ports_udp})
-    take = msgspec.structs.replace(take, dynamic=found)
+    take = msgspec.structs.replace(take, dynamic=found, addresses=tuple(sorted(address for _, address in addresses)))
     call.tx.put(CONTAINER_INSTANCES, _moved(taken(instance, take)))
     task = msgspec.structs.replace(
         task,
@@ -106,6 +109,7 @@ def settle(
         az=instance.az,
         reserved=take,
         bindings=bindings,
+        addresses=addresses,
         wanted=None,
     )
     if network is None:

@@ -147,6 +147,8 @@ class _Listener:
     def _read(self) -> None:
         assert self._process.stdout is not None
         for line in self._process.stdout:
+            if not line.endswith("\n"):
+                return  # nft was ended in the middle of a sentinel
             self._lines.append(line)
             sentinel = _SENTINEL.search(line)
             if sentinel:

@@ -45,7 +45,7 @@ def choose(records: Records, vpc: str, table: ec2.RouteTable | None, destination
     if found is None:
         return None
     network, prefix_list, target = found
-    interface = _next_hop(records, vpc, target)
+    interface = _next_hop(records, vpc, target, destination.version)
     return Choice(
         kind=target.kind,
         target=target.id,
@@ -71,7 +71,8 @@ def _ways(records: Records, vpc: str, table: ec2.RouteTable | None) -> Iterator[
             yield block, "", _LOCAL
 
 
-def _next_hop(records: Records, vpc: str, target: ec2.RouteTarget) -> ec2.NetworkInterface | None:
+def _next_hop(records: Records, vpc: str, target: ec2.RouteTarget, version: int) -> ec2.NetworkInterface | None:
+    """The interface behind a target; one without an address of the IP version cannot be a next hop."""
     key: str | None = None
     if target.kind == "eni":
         key = target.id
@@ -79,7 +80,9 @@ def _next_hop(records: Records, vpc: str, target: ec2.RouteTarget) -> ec2.Networ
         nat = records.snapshot.get(t.NAT_GATEWAYS, target.id)
         key = nat.interface if nat is not None and nat_works(nat) else None
     row = records.interface(key) if key else None
-    return row if row is not None and row.vpc == vpc and records.held(row) else None
+    if row is None or row.vpc != vpc or not records.held(row):
+        return None
+    return row if (row.private_ip is not None if version == 4 else row.ipv6_ips) else None
 
 
 def _is_active(records: Records, vpc: str, target: ec2.RouteTarget, interface: ec2.NetworkInterface | None) -> bool:

@@ -316,9 +316,12 @@ def route_state(reader: Reader, table: ec2.RouteTable, route: ec2.Route) -> Lite
             return "active"
         case ec2.NatGateway(state=state):
             return "active" if state in ("pending", "available") else "blackhole"
-        case ec2.NetworkInterface(attachment=attachment):
+        case ec2.NetworkInterface() as interface:
             idle = is_idle(target_instance(reader, route))
-            return "active" if attachment is not None and not idle else "blackhole"
+            six = route.destination is not None and route.destination.version == 6
+            address = (interface.ipv6_ips or None) if six else interface.private_ip
+            usable = interface.attachment is not None and not idle and address is not None
+            return "active" if usable else "blackhole"
         case ec2.VpcPeeringConnection(status=status):
             return "active" if status == "active" else "blackhole"
         case ec2.VpcEndpoint():

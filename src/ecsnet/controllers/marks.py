@@ -99,7 +99,7 @@ def _service(change: Change, after: Snapshot) -> Iterator[Mark]:
     service = cast(ecs.Service, _either(change))
     yield SERVICE, service.arn
     for row in (change.before, change.after):
-        for deployment in cast(ecs.Service, row).deployments if row is not None else ():
+        for deployment in ecs.all_deployments(cast(ecs.Service, row)) if row is not None else ():
             yield DEFINITION, deployment.task_definition
 
 

@@ -33,9 +33,9 @@ class Seen:
     """When the member changes although nothing else does (end of the settling time or of the grace period)."""
 
 
-def look(call: Call, service: Service, task: Task) -> Seen:
-    """Judge one task that is to run."""
-    seen = _judge(call, service, task)
+def look(call: Call, service: Service, task: Task, *, primary: str) -> Seen:
+    """Judge one task that is to run. `primary` is the id of the deployment whose tasks are wanted."""
+    seen = _judge(call, service, task, primary)
     leaves = _drains(call, task)
     protected = task.protected_until is not None and call.now < task.protected_until
     due = min((at for at in (seen.due, task.protected_until if protected else None) if at is not None), default=None)
@@ -49,35 +49,35 @@ def _drains(call: Call, task: Task) -> bool:
     return row is not None and row.status == "DRAINING"
 
 
-def _judge(call: Call, service: Service, task: Task) -> Seen:
+def _judge(call: Call, service: Service, task: Task, primary: str) -> Seen:
     running = task.last_status is TaskStatus.RUNNING and task.started is not None
     if not running:
-        return Seen(member=_member(service, task, running=False, healthy=False, failing=False))
+        return Seen(member=_member(primary, task, running=False, healthy=False, failing=False))
     assert task.started is not None
     grace_ends = task.started + (service.health_check_grace_seconds or 0) / call.settings.speed
     if any(one.health == "UNHEALTHY" for one in task.containers):
         failing = call.now >= grace_ends
-        member = _member(service, task, running=True, healthy=False, failing=failing)
+        member = _member(primary, task, running=True, healthy=False, failing=failing)
         failure = Failure(event=None, reason="Task failed container health checks")
         return Seen(member=member, failure=failure) if failing else Seen(member=member, due=grace_ends)
     if not task.registrations:
         settled = task.started + SETTLING / call.settings.speed
         healthy = call.now >= settled or any(one.health == "HEALTHY" for one in task.containers)
-        member = _member(service, task, running=True, healthy=healthy, failing=False)
+        member = _member(primary, task, running=True, healthy=healthy, failing=False)
         return Seen(member=member, due=None if healthy else settled)
     failed = _failure(call, task)
     if failed is None:
-        member = _member(service, task, running=True, healthy=_all_healthy(call, task), failing=False)
+        member = _member(primary, task, running=True, healthy=_all_healthy(call, task), failing=False)
         return Seen(member=member)
     if call.now < grace_ends:
-        return Seen(member=_member(service, task, running=True, healthy=False, failing=False), due=grace_ends)
-    return Seen(member=_member(service, task, running=True, healthy=False, failing=True), failure=failed)
+        return Seen(member=_member(primary, task, running=True, healthy=False, failing=False), due=grace_ends)
+    return Seen(member=_member(primary, task, running=True, healthy=False, failing=True), failure=failed)
 
 
-def _member(service: Service, task: Task, *, running: bool, healthy: bool, failing: bool) -> Member:
+def _member(primary: str, task: Task, *, running: bool, healthy: bool, failing: bool) -> Member:
     return Member(
         task=task.arn,
-        primary=task.deployment == service.deployments[0].id,
+        primary=task.deployment == primary,
         running=running,
         healthy=healthy,
         failing=failing,

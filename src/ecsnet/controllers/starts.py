@@ -15,12 +15,11 @@ from ecsnet.services.ecs import events
 from ecsnet.services.ecs import ops as ecs_ops
 
 
-def replicas(call: Call, service: Service, count: int, present: Iterable[Task]) -> Service:
-    """Start `count` tasks of the PRIMARY deployment, as many as find room. `present` are the service's tasks.
+def replicas(call: Call, service: Service, primary: Deployment, count: int, present: Iterable[Task]) -> Service:
+    """Start `count` tasks of a deployment, as many as find room. `present` are the service's tasks.
 
     The service remembers whether one found none, so that it is looked at again when an instance changes.
     """
-    primary = service.deployments[0]
     what = template(call, service, primary) if count else None
     if what is None:
         return msgspec.structs.replace(service, unplaced=False)
@@ -44,7 +43,7 @@ def replicas(call: Call, service: Service, count: int, present: Iterable[Task]) 
             refused = found
             break
         started.append(found.id)
-    return _told(call, service, started, refused)
+    return _told(call, service, primary, started, refused)
 
 
 def daemons(call: Call, service: Service, instances: Sequence[str]) -> Service:
@@ -64,12 +63,19 @@ def daemons(call: Call, service: Service, instances: Sequence[str]) -> Service:
             started.append(ecs_ops.launch_on(call, what, row).id)
         else:
             refused = (against,)
-    return _told(call, service, started, refused)
+    return _told(call, service, service.deployments[0], started, refused)
 
 
-def _told(call: Call, service: Service, started: Sequence[str], refused: tuple[ecs_ops.Refusal, ...] | None) -> Service:
+def _told(
+    call: Call,
+    service: Service,
+    deployment: Deployment,
+    started: Sequence[str],
+    refused: tuple[ecs_ops.Refusal, ...] | None,
+) -> Service:
     if started:
-        service = events.add(call, service, events.started(started))
+        text = events.started(started)
+        service = events.add(call, service, text, deployment=events.task_set(service, deployment.id))
     if refused is not None:
         service = events.warn(call, service, events.unplaceable(refused))
     return msgspec.structs.replace(service, unplaced=refused is not None)

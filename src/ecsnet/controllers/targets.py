@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from ecsnet.model.ecs import Registration, Service, ServiceLoadBalancer, Task
+from ecsnet.model.ecs import Registration, Service, ServiceLoadBalancer, Task, all_deployments
 from ecsnet.model.tables import SERVICES, TARGET_GROUPS, TARGETS, target_key
 from ecsnet.services.call import AwsError, Call
 from ecsnet.services.ecs import events
@@ -16,7 +16,8 @@ from ecsnet.store.snapshot import Reader
 def register(call: Call, task: Task) -> Task:
     """Register the task's address in every target group of its deployment."""
     service = _service(call, task)
-    deployment = next((one for one in service.deployments if one.id == task.deployment), None) if service else None
+    deployments = all_deployments(service) if service else ()
+    deployment = next((one for one in deployments if one.id == task.deployment), None)
     if service is None or deployment is None:
         return task
     done = []

@@ -139,6 +139,24 @@ class Deployment(Record, frozen=True, kw_only=True, gc=False):
     updated: float
 
 
+class TaskSet(Record, frozen=True, kw_only=True, gc=False):
+    """A part of a service whose deployments somebody else controls (ECS API, TaskSet; controller EXTERNAL)."""
+
+    arn: str
+    deployment: Deployment
+    """What its tasks run; its id is that of the task set, its desired count the computed one."""
+    status: Literal["PRIMARY", "ACTIVE", "DRAINING"] = "ACTIVE"
+    scale: float = 0.0
+    """Percent of the service's desired count."""
+    external_id: str | None = None
+    client_token: str | None = None
+    steady: bool = False
+    """stabilityStatus: exactly the computed count runs and is healthy, and nothing is on its way."""
+    steady_since: float
+    """stabilityStatusAt."""
+    tags: Tags = ()
+
+
 class ServiceEvent(Record, frozen=True, kw_only=True, gc=False):
     id: str
     at: float
@@ -154,8 +172,12 @@ class Service(Record, frozen=True, kw_only=True, gc=False):
     status: Literal["ACTIVE", "DRAINING", "INACTIVE"] = "ACTIVE"
     desired: int
     scheduling: Literal["REPLICA", "DAEMON"] = "REPLICA"
+    controller: Literal["ECS", "EXTERNAL"] = "ECS"
+    """The deployment controller."""
     deployments: tuple[Deployment, ...]
-    """PRIMARY first."""
+    """PRIMARY first; empty with the controller EXTERNAL."""
+    task_sets: tuple[TaskSet, ...] = ()
+    """With the controller EXTERNAL: in order of creation."""
     load_balancers: tuple[ServiceLoadBalancer, ...] = ()
     minimum_healthy_percent: int = 100
     maximum_percent: int = 200
@@ -177,6 +199,18 @@ class Service(Record, frozen=True, kw_only=True, gc=False):
     client_token: str | None = None
     inactive_since: float | None = None
     tags: Tags = ()
+
+
+def all_deployments(service: Service) -> tuple[Deployment, ...]:
+    """What tasks of a service may belong to: its deployments, or those of its task sets."""
+    return (*service.deployments, *(one.deployment for one in service.task_sets))
+
+
+def primary_deployment(service: Service) -> Deployment | None:
+    """The deployment that is PRIMARY, or that of the PRIMARY task set; None where no task set is."""
+    if service.controller == "ECS":
+        return service.deployments[0]
+    return next((one.deployment for one in service.task_sets if one.status == "PRIMARY"), None)
 
 
 class TaskStatus(enum.Enum):

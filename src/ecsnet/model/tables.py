@@ -373,7 +373,9 @@ SERVICES_BY_PROVIDER = Index(
     name="service_by_provider",
     table=SERVICES,
     values=lambda r: (
-        {item.provider for one in r.deployments for item in one.capacity_strategy} if r.status == "ACTIVE" else ()
+        {item.provider for one in ecs.all_deployments(r) for item in one.capacity_strategy}
+        if r.status == "ACTIVE"
+        else ()
     ),
 )
 SERVICE_DEPLOYMENTS_BY_SERVICE = Index(
@@ -406,7 +408,10 @@ SERVICES_BY_TARGET_GROUP = Index(
 SERVICES_BY_DEFINITION = Index(
     name="service_by_definition",
     table=SERVICES,
-    values=lambda r: {one.task_definition for one in r.deployments} if r.status != "INACTIVE" else (),
+    values=lambda r: {one.task_definition for one in ecs.all_deployments(r)} if r.status != "INACTIVE" else (),
+)
+SERVICES_BY_TASK_SET = Index(
+    name="service_by_task_set", table=SERVICES, values=lambda r: {one.deployment.id for one in r.task_sets}
 )
 TASKS_BY_CLUSTER = Index(name="task_by_cluster", table=TASKS, values=lambda r: (r.cluster,))
 TASKS_BY_SERVICE = Index(name="task_by_service", table=TASKS, values=lambda r: (r.service,) if r.service else ())

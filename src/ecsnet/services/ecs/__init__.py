@@ -23,6 +23,7 @@ from ecsnet.services.ecs import (
     tags,
     task,
     task_definition,
+    task_set,
 )
 
 OPERATIONS: tuple[Operation, ...] = (
@@ -40,4 +41,5 @@ OPERATIONS: tuple[Operation, ...] = (
     *tags.OPERATIONS,
     *task.OPERATIONS,
     *task_definition.OPERATIONS,
+    *task_set.OPERATIONS,
 )

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from ecsnet.model.base import scope
-from ecsnet.model.ecs import Cluster, TaskStatus
+from ecsnet.model.ecs import Cluster, TaskStatus, all_deployments, primary_deployment
 from ecsnet.model.tables import (
     CLUSTERS,
     CLUSTERS_BY_SCOPE,
@@ -121,7 +121,7 @@ def put_cluster_capacity_providers(call: Call, request: Request) -> Reply:
         item.provider
         for service in call.tx.find(SERVICES_BY_CLUSTER, cluster.arn)
         if service.status == "ACTIVE"
-        for deployment in service.deployments
+        for deployment in all_deployments(service)
         for item in deployment.capacity_strategy
     }
     if in_use - set(providers):
@@ -194,8 +194,9 @@ def _statistics(reader: Reader, cluster: Cluster) -> list[Mapping[str, str]]:
         elif task.last_status in (TaskStatus.PROVISIONING, TaskStatus.PENDING, TaskStatus.ACTIVATING):
             counts[f"pending/{task.launch_type}"] += 1
     for service in reader.find(SERVICES_BY_CLUSTER, cluster.arn):
-        primary = service.deployments[0]
-        counts[f"{service.status}/{launch_type.kind(primary.launch_type, primary.capacity_strategy)}"] += 1
+        primary = primary_deployment(service)
+        if primary is not None:
+            counts[f"{service.status}/{launch_type.kind(primary.launch_type, primary.capacity_strategy)}"] += 1
     return [
         {"name": name.format(shown), "value": str(counts[f"{what}/{kind}"])}
         for name, what in (

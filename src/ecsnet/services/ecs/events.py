@@ -43,6 +43,11 @@ def add(call: Call, service: Service, text: str, *, deployment: str | None = Non
     return call.tx.put(SERVICES, msgspec.structs.replace(service, events=(event, *service.events)[:_KEPT]))
 
 
+def task_set(service: Service, deployment: str) -> str | None:
+    """What the events about a deployment name beside the service: its task set, with a controller of the user's own."""
+    return deployment if service.controller == "EXTERNAL" else None
+
+
 def unplaceable(refused: Sequence[Refusal]) -> str:
     """Why no instance took a task; the closest one is named. Without any instance, `NO_INSTANCES`."""
     if not refused:

@@ -41,6 +41,7 @@ from ecsnet.services.ecs.service_deployment import finish as finish_deployment
 from ecsnet.services.ecs.service_deployment import forget as forget_deployments
 from ecsnet.services.ecs.stopping import request_stop
 from ecsnet.services.ecs.task import managed_tags
+from ecsnet.services.ecs.task_set import with_task_set, without_task_set
 
 __all__ = [
     "SERVICE_DEFAULT",
@@ -80,4 +81,6 @@ __all__ = [
     "set_status",
     "spread",
     "with_failed_task",
+    "with_task_set",
+    "without_task_set",
 ]

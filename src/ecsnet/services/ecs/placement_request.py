@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from ecsnet.model.capacity import PlacementConstraint, PlacementStrategy
-from ecsnet.model.ecs import TaskDefinition
+from ecsnet.model.ecs import Service, TaskDefinition
 from ecsnet.services.call import Request
 from ecsnet.services.ecs import errors, query
 
@@ -25,6 +25,12 @@ def constraints(definition: TaskDefinition, request: Request) -> tuple[Placement
             f"A task can have at most {_MOST_CONSTRAINTS} placement constraints, those of its definition included."
         )
     return given
+
+
+def of_service(service: Service) -> Request:
+    """The placement that a service asks for, as a request."""
+    body = msgspec.json.decode(service.body)
+    return {member: body.get(member) or () for member in ("placementConstraints", "placementStrategy")}
 
 
 def _constraint(given: Mapping[str, Any]) -> PlacementConstraint:

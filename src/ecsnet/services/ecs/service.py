@@ -5,17 +5,17 @@ They write what is wished; the service scheduler (controllers) starts and stops 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any, Literal
 
 import msgspec
 
 from ecsnet.model.ecs import Cluster, Deployment, Service, TaskDefinition
 from ecsnet.model.tables import SERVICES
-from ecsnet.services.call import Call, Operation, Reply, Request, write
+from ecsnet.services.call import Call, Operation, Reply, Request, not_implemented, write
 from ecsnet.services.ecs import (
     cluster,
     errors,
+    external_service,
     launch_type,
     names,
     network,
@@ -25,6 +25,7 @@ from ecsnet.services.ecs import (
     service_settings,
     tags,
     task_definition,
+    task_set,
 )
 
 _REDEPLOYS = (
@@ -44,6 +45,9 @@ def create_service(call: Call, request: Request) -> Reply:
     present = call.tx.get(SERVICES, arn)
     if present is not None and present.status != "INACTIVE":
         return _again(call, present, request)
+    if service_settings.controller(request) == "EXTERNAL":
+        made = call.tx.put(SERVICES, external_service.create(call, where, arn, request))
+        return {"service": service_render.service(call.tx, made, with_tags=True)}
     if not request.get("taskDefinition"):
         raise errors.invalid("TaskDefinition can not be blank.")
     definition = task_definition.usable(call, request["taskDefinition"])
@@ -67,7 +71,7 @@ def create_service(call: Call, request: Request) -> Reply:
         minimum_healthy_percent=0 if scheduling == "DAEMON" else 100,
         maximum_percent=100 if scheduling == "DAEMON" else 200,
         health_check_grace_seconds=service_settings.grace_period(request, balanced=bool(deployment.load_balancers)),
-        body=_body({"availabilityZoneRebalancing": "ENABLED"}, request),
+        body=service_settings.body({"availabilityZoneRebalancing": "ENABLED"}, request),
         created=call.now,
         created_by=f"arn:{names.partition(call.region)}:iam::{call.account}:root",
         client_token=request.get("clientToken"),
@@ -120,11 +124,6 @@ def _deployment(call: Call, where: Cluster, definition: TaskDefinition, request:
     )
 
 
-def _body(old: Mapping[str, Any], request: Request) -> str:
-    given = {member: request[member] for member in service_settings.KEPT if request.get(member) is not None}
-    return msgspec.json.encode({**old, **given}).decode()
-
-
 def find(call: Call, where: Cluster, given: str) -> Service:
     """The service that a request means, INACTIVE ones included. Raises ServiceNotFoundException."""
     service = call.tx.get(SERVICES, names.service_arn(call, where.arn, given))
@@ -139,12 +138,17 @@ def update_service(call: Call, request: Request) -> Reply:
     if service.status != "ACTIVE":
         raise errors.service_not_active()
     service_settings.refuse_what_is_not_built("UpdateService", request)
+    if request.get("deploymentController") and service_settings.controller(request) != service.controller:
+        raise not_implemented("UpdateService", "another deploymentController than the service has")
+    if service.controller == "EXTERNAL":
+        service = call.tx.put(SERVICES, external_service.update(call, service, request))
+        return {"service": service_render.service(call.tx, service, with_tags=True)}
     if service.scheduling == "DAEMON":
         request = service_settings.daemon(request)
     service = service_settings.with_deployment_configuration(
         "UpdateService", service, request.get("deploymentConfiguration")
     )
-    service = msgspec.structs.replace(service, body=_body(msgspec.json.decode(service.body), request))
+    service = msgspec.structs.replace(service, body=service_settings.body(msgspec.json.decode(service.body), request))
     service = _replaced(call, service, request)
     if request.get("desiredCount") is not None:
         service = _scaled(call, service, service_settings.desired_count(request["desiredCount"]))
@@ -158,6 +162,8 @@ def update_service(call: Call, request: Request) -> Reply:
 
 
 def _scaled(call: Call, service: Service, desired: int) -> Service:
+    if service.controller == "EXTERNAL":
+        return task_set.scaled(service, desired)
     primary, *others = service.deployments
     if desired == service.desired:
         return service
@@ -175,7 +181,7 @@ def _redeployed(call: Call, where: Cluster, service: Service, request: Request) 
         "launchType": None if request.get("capacityProviderStrategy") else primary.launch_type,
         "capacityProviderStrategy": request.get("capacityProviderStrategy")
         or service_render.strategy(primary.capacity_strategy),
-        **_placement(service),
+        **placement_request.of_service(service),
     }
     balancers = request.get("loadBalancers")
     if balancers is None:
@@ -197,12 +203,6 @@ def _redeployed(call: Call, where: Cluster, service: Service, request: Request) 
     return service
 
 
-def _placement(service: Service) -> Request:
-    """The placement that the service asks for, as a request."""
-    body = msgspec.json.decode(service.body)
-    return {member: body.get(member) or () for member in ("placementConstraints", "placementStrategy")}
-
-
 def _replaced(call: Call, service: Service, request: Request) -> Service:
     """The service with another placement for the tasks that start from now on; none is moved for it."""
     primary, *others = service.deployments
@@ -216,8 +216,8 @@ def _replaced(call: Call, service: Service, request: Request) -> Service:
     assert definition is not None
     primary = msgspec.structs.replace(
         primary,
-        constraints=placement_request.constraints(definition, _placement(service)),
-        strategies=placement_request.strategies(_placement(service)),
+        constraints=placement_request.constraints(definition, placement_request.of_service(service)),
+        strategies=placement_request.strategies(placement_request.of_service(service)),
         updated=call.now,
     )
     return msgspec.structs.replace(service, deployments=(primary, *others))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ecsnet.model.ecs import Service
+from ecsnet.model.ecs import Service, primary_deployment
 from ecsnet.model.tables import SERVICES, SERVICES_BY_CLUSTER
 from ecsnet.services.call import Call, Operation, Reply, Request, read
 from ecsnet.services.ecs import cluster, errors, names, paging, service_render
@@ -39,8 +39,10 @@ def list_services(call: Call, request: Request) -> Reply:
 
 
 def _matches(service: Service, request: Request) -> bool:
-    primary = service.deployments[0]
-    launch_type = "FARGATE" if primary.capacity_strategy else primary.launch_type
+    primary = primary_deployment(service)
+    launch_type = primary.launch_type if primary is not None else None
+    if primary is not None and primary.capacity_strategy:
+        launch_type = "FARGATE"
     wanted = ((request.get("launchType"), launch_type), (request.get("schedulingStrategy"), service.scheduling))
     return all(asked in (None, actual) for asked, actual in wanted)
 

@@ -7,7 +7,16 @@ from typing import Any
 
 import msgspec
 
-from ecsnet.model.ecs import Deployment, Service, ServiceLoadBalancer, StrategyItem, Task, TaskStatus
+from ecsnet.model.ecs import (
+    Deployment,
+    Service,
+    ServiceLoadBalancer,
+    StrategyItem,
+    Task,
+    TaskSet,
+    TaskStatus,
+    primary_deployment,
+)
 from ecsnet.model.tables import UNSTOPPED_TASKS_BY_SERVICE
 from ecsnet.services.ecs import capacity_provider, names, network, tags
 from ecsnet.services.ecs.task import is_waiting
@@ -15,19 +24,18 @@ from ecsnet.store.snapshot import Reader
 
 
 def service(reader: Reader, row: Service, *, with_tags: bool) -> Mapping[str, Any]:
-    primary = row.deployments[0]
+    primary = primary_deployment(row)
     tasks = list(reader.find(UNSTOPPED_TASKS_BY_SERVICE, row.arn))
     body: dict[str, Any] = {
         "serviceArn": row.arn,
         "serviceName": row.name,
         "clusterArn": row.cluster,
-        "loadBalancers": load_balancers(row.load_balancers),
+        "loadBalancers": load_balancers(primary.load_balancers if primary is not None else ()),
         "serviceRegistries": [],
         "status": row.status,
         "desiredCount": row.desired,
         "runningCount": _running(tasks),
         "pendingCount": sum(1 for task in tasks if is_waiting(task)),
-        "taskDefinition": primary.task_definition,
         "deploymentConfiguration": configuration(row),
         "deployments": [_deployment(one, tasks) for one in row.deployments],
         "events": [{"id": one.id, "createdAt": one.at, "message": one.message} for one in row.events],
@@ -36,16 +44,22 @@ def service(reader: Reader, row: Service, *, with_tags: bool) -> Mapping[str, An
         "placementConstraints": [],
         "placementStrategy": [],
         "schedulingStrategy": row.scheduling,
-        "deploymentController": {"type": "ECS"},
+        "deploymentController": {"type": row.controller},
         "enableECSManagedTags": False,
         "enableExecuteCommand": False,
         "propagateTags": "NONE",
         **msgspec.json.decode(row.body),
-        **compute(primary),
     }
+    if row.controller == "EXTERNAL":
+        body["taskSets"] = [
+            task_set(row, one, [task for task in tasks if task.deployment == one.deployment.id], with_tags=with_tags)
+            for one in row.task_sets
+        ]
+    if primary is not None:
+        body |= {"taskDefinition": primary.task_definition, **compute(primary)}
     if with_tags:
         body["tags"] = tags.wire(row.tags)
-    if primary.awsvpc is not None:
+    if primary is not None and primary.awsvpc is not None:
         body["networkConfiguration"] = network.wire(primary.awsvpc)
         body["roleArn"] = (
             f"arn:{names.partition(row.region)}:iam::{row.account}:role/aws-service-role/ecs.amazonaws.com/"
@@ -53,6 +67,37 @@ def service(reader: Reader, row: Service, *, with_tags: bool) -> Mapping[str, An
         )
     if row.health_check_grace_seconds is not None:
         body["healthCheckGracePeriodSeconds"] = row.health_check_grace_seconds
+    return body
+
+
+def task_set(row: Service, which: TaskSet, tasks: Iterable[Task], *, with_tags: bool) -> Mapping[str, Any]:
+    """API type TaskSet. `tasks` are those of the task set that are not STOPPED."""
+    one = which.deployment
+    own = list(tasks)
+    body: dict[str, Any] = {
+        "id": one.id,
+        "taskSetArn": which.arn,
+        "serviceArn": row.arn,
+        "clusterArn": row.cluster,
+        "status": which.status,
+        "taskDefinition": one.task_definition,
+        "computedDesiredCount": one.desired,
+        "pendingCount": sum(1 for task in own if is_waiting(task)),
+        "runningCount": _running(own),
+        "createdAt": one.created,
+        "updatedAt": one.updated,
+        "loadBalancers": load_balancers(one.load_balancers),
+        "serviceRegistries": [],
+        "scale": {"value": which.scale, "unit": "PERCENT"},
+        "stabilityStatus": "STEADY_STATE" if which.steady else "STABILIZING",
+        "stabilityStatusAt": which.steady_since,
+        "tags": tags.wire(which.tags) if with_tags else [],
+        **compute(one),
+    }
+    if one.awsvpc is not None:
+        body["networkConfiguration"] = network.wire(one.awsvpc)
+    if which.external_id is not None:
+        body["externalId"] = which.external_id
     return body
 
 

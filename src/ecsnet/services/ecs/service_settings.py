@@ -7,7 +7,7 @@ definition parameters").
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -33,6 +33,12 @@ KEPT = (
 """Members that are stored as given and answered by DescribeServices."""
 
 
+def body(old: Mapping[str, Any], request: Request) -> str:
+    """`Service.body`: what was given over what there was."""
+    given = {member: request[member] for member in KEPT if request.get(member) is not None}
+    return msgspec.json.encode({**old, **given}).decode()
+
+
 def refuse_what_is_not_built(operation: str, request: Request) -> None:
     """Raises NotImplemented for members that would otherwise be ignored in silence."""
     for member in _NOT_BUILT:
@@ -40,9 +46,17 @@ def refuse_what_is_not_built(operation: str, request: Request) -> None:
             raise not_implemented(operation, member)
     if (request.get("serviceConnectConfiguration") or {}).get("enabled"):
         raise not_implemented(operation, "serviceConnectConfiguration")
-    controller = (request.get("deploymentController") or {}).get("type", "ECS")
-    if controller != "ECS":
-        raise not_implemented(operation, f"deployment controller {controller}")
+
+
+def controller(request: Request) -> Literal["ECS", "EXTERNAL"]:
+    """Who decides about deployments. Raises NotImplemented for CODE_DEPLOY."""
+    match (request.get("deploymentController") or {}).get("type", "ECS"):
+        case "ECS":
+            return "ECS"
+        case "EXTERNAL":
+            return "EXTERNAL"
+        case other:
+            raise not_implemented("CreateService", f"deployment controller {other}")
 
 
 def check_registries(definition: TaskDefinition, request: Request) -> None:

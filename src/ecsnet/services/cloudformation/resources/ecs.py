@@ -22,6 +22,7 @@ from ecsnet.services.cloudformation.resources.base import (
 from ecsnet.store.snapshot import Reader
 
 _RENAMED = {
+    "AwsVpcConfiguration": "awsvpcConfiguration",
     "EFSVolumeConfiguration": "efsVolumeConfiguration",
     "FSxWindowsFileServerVolumeConfiguration": "fsxWindowsFileServerVolumeConfiguration",
     "FilesystemId": "fileSystemId",
@@ -46,7 +47,7 @@ def members(value: Any) -> Any:
     return value
 
 
-def _tags(env: Env, p: Properties) -> list[dict[str, str]] | None:
+def tags(env: Env, p: Properties) -> list[dict[str, str]] | None:
     tags = env.naming.tags(p)
     return [{"key": tag["Key"], "value": tag["Value"]} for tag in tags] or None
 
@@ -72,7 +73,7 @@ def _create_cluster(env: Env, p: Properties) -> Made:
             **request,
             "clusterName": p.get("ClusterName") or env.naming.name(255),
             "settings": members(p.get("ClusterSettings")),
-            "tags": _tags(env, p),
+            "tags": tags(env, p),
         },
     )
     cluster = reply["cluster"]
@@ -147,7 +148,7 @@ def _create_provider(env: Env, p: Properties) -> Made:
     request = {"name": name, "autoScalingGroupProvider": members(p.get("AutoScalingGroupProvider"))}
     if p.get("ManagedInstancesProvider"):
         request["managedInstancesProvider"] = members(p["ManagedInstancesProvider"])
-    env.run("ecs", "CreateCapacityProvider", {**request, "tags": _tags(env, p)})
+    env.run("ecs", "CreateCapacityProvider", {**request, "tags": tags(env, p)})
     return Made(id=name)
 
 
@@ -171,7 +172,7 @@ def _delete_provider(env: Env, id_: str, p: Properties) -> None:
 def _create_definition(env: Env, p: Properties) -> Made:
     request = members({key: value for key, value in p.items() if key not in ("Family", "Tags")})
     family = p.get("Family") or env.naming.name(255)
-    reply = env.run("ecs", "RegisterTaskDefinition", {**request, "family": family, "tags": _tags(env, p)})
+    reply = env.run("ecs", "RegisterTaskDefinition", {**request, "family": family, "tags": tags(env, p)})
     arn = reply["taskDefinition"]["taskDefinitionArn"]
     return Made(id=arn, attributes={"TaskDefinitionArn": arn})
 
@@ -223,7 +224,7 @@ def _create_service(env: Env, p: Properties) -> Made:
             "cluster": p.get("Cluster"),
             "serviceName": p.get("ServiceName") or env.naming.name(255),
             "desiredCount": None if daemon else p.get("DesiredCount", 1),
-            "tags": _tags(env, p),
+            "tags": tags(env, p),
         },
     )
     service = reply["service"]
@@ -238,6 +239,8 @@ def _service_ready(reader: Reader, id_: str, p: Properties) -> Observed:
     row = reader.get(tables.SERVICES, id_)
     if row is None or row.status != "ACTIVE":
         return Broken(reason=f"Service {id_} does not exist any more")
+    if row.controller == "EXTERNAL":
+        return READY
     primary = row.deployments[0]
     if any(deployment.rollout == "FAILED" for deployment in row.deployments) or (
         p.get("TaskDefinition") and not _same_definition(primary.task_definition, str(p["TaskDefinition"]))
@@ -307,6 +310,6 @@ PROVISIONERS = (
         delete=_delete_service,
         ready=_service_ready,
         gone=_service_gone,
-        replace_on=("Cluster", "LaunchType", "Role", "SchedulingStrategy", "ServiceName"),
+        replace_on=("Cluster", "DeploymentController", "LaunchType", "Role", "SchedulingStrategy", "ServiceName"),
     ),
 )

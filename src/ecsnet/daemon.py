@@ -49,7 +49,7 @@ from ecsnet.hostplan.messages import (
     ToControl,
 )
 from ecsnet.model.tables import SCHEMA
-from ecsnet.services import cloudformation, ec2, ecs, elbv2, sts
+from ecsnet.services import autoscaling, cloudformation, ec2, ecs, elbv2, sts
 from ecsnet.services.backing import Backing
 from ecsnet.services.call import Call, Operation, Settings
 from ecsnet.services.cloudformation.engine import StackEngine
@@ -59,6 +59,7 @@ from ecsnet.store.store import Commit, Store, Transaction
 LOG = logging.getLogger("ecsnet.control")
 
 SERVICES: Mapping[str, tuple[Operation, ...]] = {
+    "autoscaling": autoscaling.OPERATIONS,
     "cloudformation": cloudformation.OPERATIONS,
     "ec2": ec2.OPERATIONS,
     "ecs": ecs.OPERATIONS,

@@ -102,7 +102,8 @@ def deploy_stack(template: Path, name: str, parameters: dict[str, str], *, quiet
     final = follow(stack, quiet=quiet)
     seconds = time.monotonic() - started
     if final["StackStatus"] not in ("CREATE_COMPLETE", "UPDATE_COMPLETE"):
-        raise CliError(f"{name}: {final['StackStatus']}: {first_failure(stack)}", hint=_failure_hint(final))
+        reason = first_failure(stack) or final.get("StackStatusReason") or "no resource gave a reason"
+        raise CliError(f"{name}: {final['StackStatus']}: {reason}", hint=_failure_hint(final))
     console().print(f"[green]{name}[/] {final['StackStatus']} in {seconds:.1f} s")
     return {output["OutputKey"]: output["OutputValue"] for output in final.get("Outputs", [])}
 
@@ -190,7 +191,7 @@ def destroy(
         raise CliError(f"{stack_name}: {error.response['Error']['Message']}", code=Exit.NOT_FOUND) from error
     final = follow(stack, quiet=quiet)
     if final["StackStatus"] != "DELETE_COMPLETE":
-        reason = final.get("StackStatusReason") or first_failure(stack)
+        reason = final.get("StackStatusReason") or first_failure(stack) or "no resource gave a reason"
         raise CliError(f"{stack_name}: {final['StackStatus']}: {reason}")
     console().print(f"[green]{stack_name}[/] deleted in {time.monotonic() - started:.1f} s")
 
@@ -241,10 +242,17 @@ def _progress(description: dict[str, Any], resources: list[dict[str, Any]]) -> T
 
 
 def first_failure(stack: str) -> str:
-    """The first failed event that is a cause and not a consequence."""
+    """The first failed event that is a cause and not a consequence, or the stack's own reason to roll back.
+
+    Of a nested stack it is what failed inside.
+    """
     events = aws("cloudformation").describe_stack_events(StackName=stack)["StackEvents"]
     for event in reversed(events):
         reason = event.get("ResourceStatusReason", "")
-        if event["ResourceStatus"].endswith("FAILED") and "cancelled" not in reason.lower():
-            return f"{event['LogicalResourceId']} ({event['ResourceType']}): {reason}"
-    return "no resource gave a reason"
+        if not event["ResourceStatus"].endswith("FAILED") or "cancelled" in reason.lower():
+            continue
+        nested = event.get("PhysicalResourceId") or ""
+        if event["ResourceType"] == "AWS::CloudFormation::Stack" and nested not in ("", stack):
+            return first_failure(nested) or reason
+        return f"{event['LogicalResourceId']} ({event['ResourceType']}): {reason}"
+    return next((event["ResourceStatusReason"] for event in events if "ResourceStatusReason" in event), "")

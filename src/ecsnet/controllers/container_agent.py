@@ -15,8 +15,6 @@ from ecsnet.services.ecs import ops as ecs_ops
 _RETRY = 10.0
 """Seconds until an agent tries again to register with a cluster that does not exist."""
 
-_GROUP_TAG = "aws:autoscaling:groupName"
-
 
 def step(call: Call, key: str) -> float | None:
     """Let the agent of one instance register, or take it away."""
@@ -60,7 +58,7 @@ def _register(call: Call, instance: Instance) -> float | None:
         vpc=instance.vpc,
         subnet=instance.subnet,
         interfaces=kind.interfaces,
-        group=dict(instance.tags).get(_GROUP_TAG),
+        group=dict(instance.tags).get(ecs_ops.GROUP_TAG),
     )
     ecs_ops.register_instance(
         call,

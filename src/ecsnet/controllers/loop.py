@@ -16,9 +16,11 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from ecsnet.controllers import (
+    auto_scaling,
     container_agent,
     instance,
     interface,
+    managed_scaling,
     marks,
     nat_gateway,
     service,
@@ -28,6 +30,9 @@ from ecsnet.controllers import (
     vpc_peering,
 )
 from ecsnet.model.tables import (
+    AUTO_SCALING_GROUPS,
+    CAPACITY_PROVIDERS,
+    GROUP_INSTANCES,
     INSTANCES,
     NAT_GATEWAYS,
     PEERINGS,
@@ -175,6 +180,19 @@ def _instance_home(reader: Reader, key: str) -> Home | None:
     return _home_of(reader.get(INSTANCES, key))
 
 
+def _group_home(reader: Reader, key: str) -> Home | None:
+    return _home_of(reader.get(AUTO_SCALING_GROUPS, key))
+
+
+def _member_home(reader: Reader, key: str) -> Home | None:
+    member = reader.get(GROUP_INSTANCES, key)
+    return _home_of(reader.get(AUTO_SCALING_GROUPS, member.group)) if member is not None else None
+
+
+def _provider_home(reader: Reader, key: str) -> Home | None:
+    return _home_of(reader.get(CAPACITY_PROVIDERS, key))
+
+
 def _peering_home(reader: Reader, key: str) -> Home | None:
     row = reader.get(PEERINGS, key)
     return _home_of(row.requester) if row is not None else None
@@ -214,4 +232,7 @@ CONTROLLERS: Mapping[str, Controller] = {
     marks.PEERING: Controller(step=vpc_peering.step, home=_peering_home),
     marks.INSTANCE: Controller(step=instance.step, home=_instance_home),
     marks.CONTAINER_AGENT: Controller(step=container_agent.step, home=_instance_home),
+    marks.GROUP: Controller(step=auto_scaling.group_step, home=_group_home),
+    marks.MEMBER: Controller(step=auto_scaling.member_step, home=_member_home),
+    marks.PROVIDER: Controller(step=managed_scaling.step, home=_provider_home),
 }

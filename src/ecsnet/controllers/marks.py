@@ -9,12 +9,19 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import cast
 
-from ecsnet.model import ec2, ecs, elbv2
-from ecsnet.model.capacity import ContainerInstance
+from ecsnet.model import autoscaling, ec2, ecs, elbv2
+from ecsnet.model.base import scope
+from ecsnet.model.capacity import CapacityProvider, ContainerInstance
 from ecsnet.model.tables import (
+    AUTO_SCALING_GROUPS,
+    CAPACITY_PROVIDERS,
+    CAPACITY_PROVIDERS_BY_GROUP,
+    CAPACITY_PROVIDERS_BY_NAME,
     CONTAINER_INSTANCES,
     CONTAINER_INSTANCES_BY_INSTANCE,
     DAEMON_SERVICES_BY_CLUSTER,
+    GROUP_INSTANCES,
+    GROUP_INSTANCES_BY_GROUP,
     INSTANCES,
     INTERFACES,
     INTERFACES_BY_ADDRESS,
@@ -40,6 +47,7 @@ from ecsnet.model.tables import (
     TASKS_BY_INTERFACE,
     UNPLACED_SERVICES_BY_CLUSTER,
     WAITING_TASKS_BY_CLUSTER,
+    provider_key,
 )
 from ecsnet.store.snapshot import Snapshot
 from ecsnet.store.store import Change, Commit
@@ -49,6 +57,7 @@ Mark = tuple[str, str]
 
 TASK, SERVICE, TARGET, NAT, INTERFACE, DEFINITION = "task", "service", "target", "nat", "interface", "task_definition"
 INSTANCE, PEERING, CONTAINER_AGENT = "instance", "vpc_peering", "container_agent"
+GROUP, MEMBER, PROVIDER = "auto_scaling_group", "group_instance", "capacity_provider"
 
 
 def of_commit(commit: Commit) -> Iterator[Mark]:
@@ -70,6 +79,12 @@ def everything(snapshot: Snapshot) -> Iterator[Mark]:
     for instance in snapshot.rows(INSTANCES):
         yield INSTANCE, instance.id
         yield CONTAINER_AGENT, instance.id
+    for group in snapshot.rows(AUTO_SCALING_GROUPS):
+        yield GROUP, group.arn
+    for member in snapshot.rows(GROUP_INSTANCES):
+        yield MEMBER, member.instance
+    for provider in snapshot.rows(CAPACITY_PROVIDERS):
+        yield PROVIDER, provider.arn
     for peering in snapshot.rows(PEERINGS):
         yield PEERING, peering.id
     for target in snapshot.rows(TARGETS):
@@ -93,6 +108,18 @@ def _task(change: Change, after: Snapshot) -> Iterator[Mark]:
         yield DEFINITION, task.task_definition
     if task.service is not None:
         yield SERVICE, task.service
+    if task.capacity_provider is not None and _waits(change.before) != _waits(change.after):
+        yield from _provider_named(task.account, task.region, task.capacity_provider, after)
+
+
+def _waits(row: object) -> bool:
+    task = cast("ecs.Task | None", row)
+    return task is not None and task.wanted is not None and task.desired_status == "RUNNING"
+
+
+def _provider_named(account: str, region: str, name: str, after: Snapshot) -> Iterator[Mark]:
+    for provider in after.keys(CAPACITY_PROVIDERS_BY_NAME, provider_key(account, region, name)):
+        yield PROVIDER, provider
 
 
 def _service(change: Change, after: Snapshot) -> Iterator[Mark]:
@@ -135,6 +162,39 @@ def _instance(change: Change, after: Snapshot) -> Iterator[Mark]:
     """The instance itself, or what was seen of it; both have its id as their key."""
     yield INSTANCE, change.key
     yield CONTAINER_AGENT, change.key
+    yield MEMBER, change.key
+
+
+def _group(change: Change, after: Snapshot) -> Iterator[Mark]:
+    """Its size, or what its instances are measured by; its providers when it may take another capacity."""
+    yield GROUP, change.key
+    old = cast("autoscaling.AutoScalingGroup | None", change.before)
+    new = cast("autoscaling.AutoScalingGroup | None", change.after)
+    row = new if new is not None else old
+    assert row is not None
+    if new is not None and (old is None or _for_members(old) != _for_members(new)):
+        for member in after.keys(GROUP_INSTANCES_BY_GROUP, change.key):
+            yield MEMBER, member
+    if new is not None and (old is None or _for_providers(old) != _for_providers(new)):
+        for provider in after.keys(CAPACITY_PROVIDERS_BY_GROUP, f"{scope(row.account, row.region)}/{row.name}"):
+            yield PROVIDER, provider
+
+
+def _for_members(row: autoscaling.AutoScalingGroup) -> tuple[object, ...]:
+    return row.health_check_type, row.health_check_grace, row.suspended, row.target_groups, row.deleting
+
+
+def _for_providers(row: autoscaling.AutoScalingGroup) -> tuple[object, ...]:
+    return row.minimum, row.maximum, row.desired, row.source
+
+
+def _member(change: Change, after: Snapshot) -> Iterator[Mark]:
+    yield MEMBER, change.key
+    yield GROUP, cast(autoscaling.GroupInstance, _either(change)).group
+
+
+def _provider(change: Change, after: Snapshot) -> Iterator[Mark]:
+    yield PROVIDER, cast(CapacityProvider, _either(change)).arn
 
 
 def _nat(change: Change, after: Snapshot) -> Iterator[Mark]:
@@ -148,12 +208,16 @@ def _peering(change: Change, after: Snapshot) -> Iterator[Mark]:
 def _target(change: Change, after: Snapshot) -> Iterator[Mark]:
     target = cast(elbv2.Target, _either(change))
     yield TARGET, change.key
+    if change.after is None:
+        yield MEMBER, target.id
     yield from _services(target.target_group, after)
     yield from _task_at(target.target_group, target.id, after)
 
 
 def _target_health(change: Change, after: Snapshot) -> Iterator[Mark]:
-    yield from _services(cast(elbv2.TargetHealth, _either(change)).target_group, after)
+    health = cast(elbv2.TargetHealth, _either(change))
+    yield MEMBER, health.id
+    yield from _services(health.target_group, after)
 
 
 def _task_at(target_group: str, address: str, after: Snapshot) -> Iterator[Mark]:
@@ -176,6 +240,9 @@ def _container_instance(change: Change, after: Snapshot) -> Iterator[Mark]:
     old, new = cast("ContainerInstance | None", change.before), cast("ContainerInstance | None", change.after)
     row = new if new is not None else old
     assert row is not None
+    if row.capacity_provider is not None:
+        yield from _provider_named(row.account, row.region, row.capacity_provider, after)
+        yield MEMBER, row.instance
     if new is not None and (old is None or _has_more_room(old, new)):
         for task in after.keys(WAITING_TASKS_BY_CLUSTER, row.cluster):
             yield TASK, task
@@ -255,6 +322,9 @@ _RULES: Mapping[str, Callable[[Change, Snapshot], Iterator[Mark]]] = {
     OBSERVED_INTERFACES.name: _observed_interface,
     NAT_GATEWAYS.name: _nat,
     PEERINGS.name: _peering,
+    AUTO_SCALING_GROUPS.name: _group,
+    GROUP_INSTANCES.name: _member,
+    CAPACITY_PROVIDERS.name: _provider,
     INSTANCES.name: _instance,
     OBSERVED_INSTANCES.name: _instance,
     TARGETS.name: _target,

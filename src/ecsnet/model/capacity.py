@@ -180,4 +180,6 @@ class CapacityProvider(Record, frozen=True, kw_only=True, gc=False):
     draining: bool = True
     status: Literal["PROVISIONING", "ACTIVE", "DEPROVISIONING", "INACTIVE"] = "ACTIVE"
     update_status: str = "CREATE_COMPLETE"
+    spare_since: float | None = None
+    """Since when managed scaling sees more instances than are needed."""
     tags: Tags = ()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ipaddress import IPv4Address, IPv6Address
 
-from ecsnet.model import capacity, cloudformation, ec2, ecs, elbv2, rollout, sts
+from ecsnet.model import autoscaling, capacity, cloudformation, ec2, ecs, elbv2, rollout, sts
 from ecsnet.model.base import scope
 from ecsnet.store.schema import Index, Schema, Table
 
@@ -82,6 +82,18 @@ OBSERVED_CONTAINERS = Table(
     name="observed_container", record=ecs.ObservedContainer, key=lambda r: container_key(r.task, r.container)
 )
 
+LAUNCH_CONFIGURATIONS = Table(
+    name="launch_configuration",
+    record=autoscaling.LaunchConfiguration,
+    key=lambda r: f"{scope(r.account, r.region)}/{r.name}",
+)
+AUTO_SCALING_GROUPS = Table(name="auto_scaling_group", record=autoscaling.AutoScalingGroup, key=lambda r: r.arn)
+GROUP_INSTANCES = Table(name="group_instance", record=autoscaling.GroupInstance, key=lambda r: r.instance)
+LIFECYCLE_HOOKS = Table(
+    name="lifecycle_hook", record=autoscaling.LifecycleHook, key=lambda r: lifecycle_hook_key(r.group, r.name)
+)
+SCALING_ACTIVITIES = Table(name="scaling_activity", record=autoscaling.Activity, key=lambda r: r.id)
+
 STACKS = Table(name="stack", record=cloudformation.Stack, key=lambda r: r.id)
 STACK_RESOURCES = Table(
     name="stack_resource", record=cloudformation.StackResource, key=lambda r: stack_resource_key(r.stack, r.logical)
@@ -113,6 +125,15 @@ def group_name_key(vpc: str, name: str) -> str:
 
 def prefix_list_version_key(prefix_list: str, version: int) -> str:
     return f"{prefix_list}/{version}"
+
+
+def lifecycle_hook_key(group: str, name: str) -> str:
+    return f"{group}|{name}"
+
+
+def provider_key(account: str, region: str, name: str) -> str:
+    """Of a capacity provider, by its name."""
+    return f"{scope(account, region)}/{name}"
 
 
 def target_key(target_group: str, target: str, port: int) -> str:
@@ -458,6 +479,62 @@ ACCOUNT_SETTINGS_BY_SCOPE = Index(
 )
 OBSERVED_CONTAINERS_BY_TASK = Index(
     name="observed_container_by_task", table=OBSERVED_CONTAINERS, values=lambda r: (r.task,)
+)
+
+LAUNCH_CONFIGURATIONS_BY_SCOPE = Index(
+    name="launch_configuration_by_scope",
+    table=LAUNCH_CONFIGURATIONS,
+    values=lambda r: (scope(r.account, r.region),),
+)
+AUTO_SCALING_GROUPS_BY_SCOPE = Index(
+    name="auto_scaling_group_by_scope", table=AUTO_SCALING_GROUPS, values=lambda r: (scope(r.account, r.region),)
+)
+AUTO_SCALING_GROUPS_BY_NAME = Index(
+    name="auto_scaling_group_by_name",
+    table=AUTO_SCALING_GROUPS,
+    values=lambda r: (f"{scope(r.account, r.region)}/{r.name}",),
+)
+AUTO_SCALING_GROUPS_BY_CONFIGURATION = Index(
+    name="auto_scaling_group_by_configuration",
+    table=AUTO_SCALING_GROUPS,
+    values=lambda r: (f"{scope(r.account, r.region)}/{r.source.configuration}",) if r.source.configuration else (),
+)
+GROUP_INSTANCES_BY_GROUP = Index(name="group_instance_by_group", table=GROUP_INSTANCES, values=lambda r: (r.group,))
+STAYING_INSTANCES_BY_GROUP = Index(
+    name="staying_instance_by_group",
+    table=GROUP_INSTANCES,
+    values=lambda r: (r.group,) if r.state not in autoscaling.LEAVING else (),
+)
+"""What counts for the size of a group."""
+LIFECYCLE_HOOKS_BY_GROUP = Index(name="lifecycle_hook_by_group", table=LIFECYCLE_HOOKS, values=lambda r: (r.group,))
+SCALING_ACTIVITIES_BY_GROUP = Index(
+    name="scaling_activity_by_group", table=SCALING_ACTIVITIES, values=lambda r: (r.group,)
+)
+CAPACITY_PROVIDERS_BY_NAME = Index(
+    name="capacity_provider_by_name",
+    table=CAPACITY_PROVIDERS,
+    values=lambda r: (provider_key(r.account, r.region, r.name),),
+)
+CAPACITY_PROVIDERS_BY_GROUP = Index(
+    name="capacity_provider_by_group",
+    table=CAPACITY_PROVIDERS,
+    values=lambda r: (f"{scope(r.account, r.region)}/{r.group.rpartition('/')[2]}",),
+)
+"""By the name of the Auto Scaling group."""
+
+CONTAINER_INSTANCES_BY_PROVIDER = Index(
+    name="container_instance_by_provider",
+    table=CONTAINER_INSTANCES,
+    values=lambda r: (provider_key(r.account, r.region, r.capacity_provider),) if r.capacity_provider else (),
+)
+WAITING_TASKS_BY_PROVIDER = Index(
+    name="waiting_task_by_provider",
+    table=TASKS,
+    values=lambda r: (
+        (provider_key(r.account, r.region, r.capacity_provider),)
+        if r.wanted is not None and r.capacity_provider and r.desired_status == "RUNNING"
+        else ()
+    ),
 )
 
 STACKS_BY_SCOPE = Index(name="stack_by_scope", table=STACKS, values=lambda r: (scope(r.account, r.region),))

@@ -21,7 +21,7 @@ from ecsnet.services.cloudformation.template import parse
 
 BUCKET = "ecsnet-templates"
 
-_REFERENCES = {"AWS::CloudFormation::Stack": "TemplateURL", "AWS::Serverless::Application": "Location"}
+REFERENCES = {"AWS::CloudFormation::Stack": "TemplateURL", "AWS::Serverless::Application": "Location"}
 _PARENTS = 2
 """How many folders above the parent template are searched."""
 
@@ -65,11 +65,11 @@ def _body(path: Path, parts: dict[str, str], above: tuple[Path, ...]) -> str:
         raise PackageError(f"{path}: {error}") from error
     changed = False
     for resource in _resources(document):
-        member = _REFERENCES[resource["Type"]]
+        member = REFERENCES[resource["Type"]]
         properties = resource.get("Properties")
         if not isinstance(properties, dict):
             continue
-        found = _find(path, properties.get(member))
+        found = find_part(path, properties.get(member))
         if found is None:
             continue
         body = _body(found, parts, (*above, path))
@@ -84,10 +84,10 @@ def _resources(document: Mapping[str, Any]) -> list[dict[str, Any]]:
     resources = document.get("Resources")
     if not isinstance(resources, dict):
         return []
-    return [item for item in resources.values() if isinstance(item, dict) and item.get("Type") in _REFERENCES]
+    return [item for item in resources.values() if isinstance(item, dict) and item.get("Type") in REFERENCES]
 
 
-def _find(parent: Path, reference: object) -> Path | None:
+def find_part(parent: Path, reference: object) -> Path | None:
     """The local file that a reference means, or None when it is not a plain address or no such file exists."""
     text = reference
     if isinstance(reference, dict):

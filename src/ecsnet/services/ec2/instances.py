@@ -99,11 +99,13 @@ def begin_stop(call: Call, instance: ec2.Instance) -> ec2.Instance:
             raise _wrong_state(instance.id, "stopped")
 
 
-def begin_terminate(call: Call, instance: ec2.Instance) -> ec2.Instance:
-    """Any state → shutting-down. Raises OperationNotPermitted for a protected one."""
+def begin_terminate(call: Call, instance: ec2.Instance, *, forced: bool = False) -> ec2.Instance:
+    """Any state → shutting-down. Raises OperationNotPermitted for a protected one, unless `forced`: the protection
+    does not keep Auto Scaling away (EC2 User Guide, "Change instance termination protection").
+    """
     if instance.state in ("shutting-down", "terminated"):
         return instance
-    if instance.termination_protection:
+    if instance.termination_protection and not forced:
         raise _protected(instance.id, "terminated", "disableApiTermination")
     _lose_sight(call, instance)
     return call.tx.put(

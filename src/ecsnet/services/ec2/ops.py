@@ -11,9 +11,11 @@ from ecsnet.services.ec2.addressing import (
     public_ip_of,
 )
 from ecsnet.services.ec2.default_vpc import find_default_vpc, seed_account
+from ecsnet.services.ec2.instance_launch import launch_instance
 from ecsnet.services.ec2.instance_type import instance_type
 from ecsnet.services.ec2.instances import (
     INSTANCE_LISTED_AFTER_END,
+    begin_terminate,
     finish_stop,
     finish_terminate,
     forget_instance,
@@ -32,6 +34,8 @@ from ecsnet.services.ec2.interfaces import (
     set_ipv6,
     validate_subnets_and_groups,
 )
+from ecsnet.services.ec2.launch_template import chosen as launch_template
+from ecsnet.services.ec2.launch_template import version_of as launch_template_version
 from ecsnet.services.ec2.nat_addresses import finish_drains
 from ecsnet.services.ec2.nat_gateways import (
     begin_nat_delete,
@@ -49,6 +53,7 @@ __all__ = [
     "allocate_public_ip",
     "attach_interface",
     "begin_nat_delete",
+    "begin_terminate",
     "default_group",
     "detach_interface",
     "find_default_vpc",
@@ -64,6 +69,9 @@ __all__ = [
     "interface_status",
     "interfaces_of",
     "is_attached",
+    "launch_instance",
+    "launch_template",
+    "launch_template_version",
     "make_nat_available",
     "make_running",
     "primary_interface",

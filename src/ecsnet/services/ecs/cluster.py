@@ -18,7 +18,7 @@ from ecsnet.model.tables import (
     TASKS_BY_CLUSTER,
 )
 from ecsnet.services.call import AwsError, Call, Operation, Reply, Request, not_implemented, read, write
-from ecsnet.services.ecs import capacity_provider, errors, launch_type, names, paging, tags
+from ecsnet.services.ecs import capacity_provider, container_instances, errors, launch_type, names, paging, tags
 from ecsnet.store.snapshot import Reader
 
 _SETTINGS = {"containerInsights": ("enabled", "disabled", "enhanced")}
@@ -134,7 +134,9 @@ def put_cluster_capacity_providers(call: Call, request: Request) -> Reply:
         capacity_providers=providers,
         default_strategy=capacity_provider.strategy(request["defaultCapacityProviderStrategy"], providers),
     )
-    return {"cluster": render(call.tx, call.tx.put(CLUSTERS, cluster), _ALL)}
+    call.tx.put(CLUSTERS, cluster)
+    container_instances.associate(call, cluster)
+    return {"cluster": render(call.tx, cluster, _ALL)}
 
 
 def _settings(old: Iterable[tuple[str, str]], given: Iterable[Mapping[str, str]]) -> tuple[tuple[str, str], ...]:

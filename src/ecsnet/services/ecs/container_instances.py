@@ -17,7 +17,9 @@ from ecsnet.model.ecs import Cluster, Task, TaskStatus
 from ecsnet.model.tables import (
     CAPACITY_PROVIDERS,
     CONTAINER_INSTANCES,
+    CONTAINER_INSTANCES_BY_CLUSTER,
     CONTAINER_INSTANCES_BY_INSTANCE,
+    INSTANCES,
     TASKS_BY_CONTAINER_INSTANCE,
 )
 from ecsnet.services.call import Call
@@ -28,6 +30,9 @@ AGENT_VERSION = "1.102.0"
 
 RESERVED_PORTS = (22, 2375, 2376, 51678, 51679)
 """ECS_RESERVED_PORTS by default (container agent, "Environment variables")."""
+
+GROUP_TAG = "aws:autoscaling:groupName"
+"""The tag by which an EC2 instance tells its Auto Scaling group."""
 
 _LEGACY = (
     *(f"docker-remote-api.1.{minor}" for minor in range(17, 45)),
@@ -153,6 +158,24 @@ def _built_in(machine: Machine, *, trunk: bool) -> Iterable[tuple[str, str | Non
         ("ecs.subnet-id", machine.subnet),
     )
     yield from ((name, value) for name, value in known if value is not None)
+
+
+def most_task_interfaces(call: Call, type: str, interfaces: int) -> int:
+    """How many awsvpc tasks an instance of a type would hold if it registered now; `interfaces` as in `Machine`."""
+    trunk = account_setting.in_force(call, "awsvpcTrunking") == "enabled"
+    return trunking.task_interfaces(type, interfaces, trunking=trunk)
+
+
+def associate(call: Call, cluster: Cluster) -> None:
+    """The providers of a cluster changed: instances of their groups that registered before belong to them now."""
+    for row in list(call.tx.find(CONTAINER_INSTANCES_BY_CLUSTER, cluster.arn)):
+        instance = call.tx.get(INSTANCES, row.instance)
+        if row.status == "INACTIVE" or row.external or instance is None:
+            continue
+        provider = _provider(call, cluster, dict(instance.tags).get(GROUP_TAG))
+        if provider != row.capacity_provider:
+            changed = msgspec.structs.replace(row, capacity_provider=provider, version=row.version + 1)
+            call.tx.put(CONTAINER_INSTANCES, changed)
 
 
 def _provider(call: Call, cluster: Cluster, group: str | None) -> str | None:

@@ -10,12 +10,14 @@ from ecsnet.services.ecs.bookkeeping import (
     with_failed_task,
 )
 from ecsnet.services.ecs.container_instances import (
+    GROUP_TAG,
     Machine,
     deregister,
     deregistered_since,
     find_by_instance,
     instance_stopped,
     instance_terminated,
+    most_task_interfaces,
     register_instance,
     set_agent_connected,
     set_status,
@@ -34,7 +36,7 @@ from ecsnet.services.ecs.launch_type import kind
 from ecsnet.services.ecs.names import cluster_arn
 from ecsnet.services.ecs.overrides import no_overrides
 from ecsnet.services.ecs.placement import SERVICE_DEFAULT, Refusal, refusal
-from ecsnet.services.ecs.placing import candidate, candidates, host_port
+from ecsnet.services.ecs.placing import candidate, candidates, host_port, need
 from ecsnet.services.ecs.placing import release as release_resources
 from ecsnet.services.ecs.service_deployment import completed as deployment_completed
 from ecsnet.services.ecs.service_deployment import finish as finish_deployment
@@ -44,6 +46,7 @@ from ecsnet.services.ecs.task import managed_tags
 from ecsnet.services.ecs.task_set import with_task_set, without_task_set
 
 __all__ = [
+    "GROUP_TAG",
     "SERVICE_DEFAULT",
     "Launch",
     "Machine",
@@ -68,6 +71,8 @@ __all__ = [
     "launch",
     "launch_on",
     "managed_tags",
+    "most_task_interfaces",
+    "need",
     "need_of",
     "next_provider",
     "no_overrides",

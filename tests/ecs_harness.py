@@ -36,7 +36,7 @@ from ecsnet.model.tables import (
     TASKS,
     container_key,
 )
-from ecsnet.services import ec2, ecs, elbv2
+from ecsnet.services import autoscaling, ec2, ecs, elbv2
 from ecsnet.services.call import AwsError, Cached, Call, Settings
 from ecsnet.services.ec2 import ops as ec2_ops
 from ecsnet.services.ecs import ops as ecs_ops
@@ -114,6 +114,9 @@ class Cloud:
 
     def elbv2(self, operation: str, **request: Any) -> Any:
         return self._api(elbv2, operation, request)
+
+    def autoscaling(self, operation: str, **request: Any) -> Any:
+        return self._api(autoscaling, operation, request)
 
     def error(self, operation: str, **request: Any) -> tuple[str, str]:
         """(code, message) of an ECS call that must fail."""

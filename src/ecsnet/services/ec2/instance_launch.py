@@ -24,11 +24,11 @@ from ecsnet.services.ec2.instance_type import DEFAULT, instance_type
 from ecsnet.services.ec2.instance_view import cached_instance
 from ecsnet.services.ec2.instances import check_interface_limit
 from ecsnet.services.ec2.interface_addresses import NOTHING, Wanted, add, wanted_ipv6
-from ecsnet.services.ec2.interfaces import allocate_interface, attach_interface
+from ecsnet.services.ec2.interfaces import allocate_interface, attach_interface, validate_subnets_and_groups
 from ecsnet.services.ec2.launch_template import launch_request
 from ecsnet.services.ec2.network_interface import finish, wanted_addresses
 from ecsnet.services.ec2.security_groups import group_by_name
-from ecsnet.services.ec2.tagging import checked, pairs
+from ecsnet.services.ec2.tagging import checked, merged, pairs
 
 _NOT_BUILT = (
     "InstanceMarketOptions",
@@ -98,6 +98,19 @@ def run_instances(call: Call, request: Request) -> Reply:
             _plug_in(call, row, one, interface_tags)
     idempotency.remember(call, "RunInstances", given, reservation)
     return _reservation(call, reservation)
+
+
+def launch_instance(call: Call, request: Request, tags: Tags) -> ec2.Instance:
+    """RunInstances for one instance on behalf of another service, whose `tags` (aws:… among them) it gets as well.
+
+    Everything that may be refused is refused before a row is written, so that the caller may go on after an AwsError.
+    """
+    completed = launch_request(call, request) if request.get("LaunchTemplate") else request
+    for one in _wanted(call, completed):
+        validate_subnets_and_groups(call, [one.subnet.id], one.groups)
+    reservation = run_instances(call, request)["ReservationId"]
+    (row,) = call.tx.find(INSTANCES_BY_RESERVATION, reservation)
+    return call.tx.put(INSTANCES, msgspec.structs.replace(row, tags=merged(row.tags, tags)))
 
 
 def _instance(call: Call, request: Request, primary: _Wanted, *, kind: str, image: str, tags: Tags) -> ec2.Instance:

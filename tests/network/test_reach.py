@@ -5,9 +5,7 @@
 
 from __future__ import annotations
 
-import errno
 import itertools
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from ipaddress import ip_address
@@ -18,11 +16,11 @@ import pytest
 import rows
 from vpc_lab import Lab, Task, router
 
-from ecsnet.decision import Admit, parse
+from ecsnet.control.agreement import disagreement
 from ecsnet.fabric.kernel import naming
 from ecsnet.hostplan.probes import Probe, ProbeBatch, ProbeReports, Report, Tap
 from ecsnet.model import tables as t
-from ecsnet.reach.flow import Flow, Stage, Trace
+from ecsnet.reach.flow import Flow
 from ecsnet.reach.trace import trace
 from ecsnet.testing.world import TestWorld, throw_away_world
 
@@ -119,7 +117,7 @@ def build(lab: Lab) -> tuple[list[Task], list[str]]:
 
 def ask(lab: Lab, asked: list[Question], tasks: list[Task]) -> list[Report]:
     """All probes in batches small enough that no log is overrun."""
-    taps = tuple(Tap(netns=task.netns, device="eth0") for task in tasks)
+    taps = (Tap(netns=naming.INTERNET, device=""), *(Tap(netns=task.netns, device="eth0") for task in tasks))
     reports: list[Report] = []
     for start in range(0, len(asked), 100):
         batch = ProbeBatch(
@@ -131,23 +129,6 @@ def ask(lab: Lab, asked: list[Question], tasks: list[Task]) -> list[Report]:
     return reports
 
 
-def differs(expected: Trace, seen: Report) -> str:
-    """In what the two judges disagree; "" when in nothing."""
-    if seen.error is not None:
-        # The internet's own drop happens while the client sends: its kernel refuses, and that is the answer.
-        nowhere = expected.first is not None and expected.first.stage is Stage.INTERNET
-        return "" if nowhere and seen.error == os.strerror(errno.EPERM) else f"not sent: {seen.error}"
-    dropped = None if seen.dropped is None else parse(seen.dropped.prefix)
-    if (seen.reply is not None) != (expected.verdict == "reachable"):
-        return f"expected {expected.verdict} {expected.deciding}, seen {seen.reply} {dropped}"
-    if dropped != expected.deciding:
-        return f"expected {expected.deciding}, seen {dropped}"
-    admitted = {parse(decision.prefix) for decision in seen.accepted if decision.direction == "forward"}
-    if unexpected := admitted - {Admit(rule) for rule in expected.egress | expected.ingress}:
-        return f"admitted by {unexpected}"
-    return ""
-
-
 def test_packets_meet_what_the_settings_say(net: TestWorld) -> None:
     lab = Lab(net)
     tasks, addresses = build(lab)
@@ -157,7 +138,7 @@ def test_packets_meet_what_the_settings_say(net: TestWorld) -> None:
     wrong = [
         f"{item.probe.source} → {item.probe.destination} {item.probe.protocol}/{item.probe.port}: {text}"
         for item, answer, report in zip(asked, answers, reports, strict=True)
-        if (text := differs(answer, report))
+        if (text := disagreement(answer, report))
     ]
     assert wrong == []
     assert {answer.verdict for answer in answers} == {"reachable", "blocked"}

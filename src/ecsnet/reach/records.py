@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import functools
+from collections.abc import Callable
 from ipaddress import IPv4Address
-from typing import assert_never
+from typing import Any, Concatenate, ParamSpec, TypeVar, assert_never
 
 from ecsnet.model import ec2
 from ecsnet.model import tables as t
@@ -13,17 +14,38 @@ from ecsnet.model.ecs import holds_interface
 from ecsnet.reach.flow import IpAddress
 from ecsnet.store.snapshot import Snapshot
 
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def once(read: Callable[Concatenate[Records, P], T]) -> Callable[Concatenate[Records, P], T]:
+    """What was read of a snapshot stays true. Rows are told apart by their ids: hashing a whole one costs more than
+    reading it."""
+
+    @functools.wraps(read)
+    def remembered(records: Records, /, *arguments: P.args, **options: P.kwargs) -> T:
+        key = (read, *[getattr(one, "id", one) for one in arguments], *options.values())
+        try:
+            found: T = records.kept[key]
+        except KeyError:
+            found = records.kept[key] = read(records, *arguments, **options)
+        return found
+
+    return remembered
+
 
 class Records:
-    """Readings of one snapshot. Nothing is kept: asking twice reads twice."""
+    """Readings of one snapshot, remembered for who asks about many flows (`trace`). For one thread at a time."""
 
-    __slots__ = ("snapshot",)
+    __slots__ = ("kept", "snapshot")
 
     def __init__(self, snapshot: Snapshot) -> None:
         self.snapshot = snapshot
+        self.kept: dict[tuple[object, ...], Any] = {}
 
     # ── VPCs and subnets ─────────────────────────────────────────────────────────────────────────────────────────────
 
+    @once
     def blocks(self, vpc: str) -> tuple[IpNetwork, ...]:
         """The address blocks of a VPC, IPv4 first; empty when it is not stored."""
         row = self.snapshot.get(t.VPCS, vpc)
@@ -37,6 +59,7 @@ class Records:
     def subnet(self, interface: ec2.NetworkInterface) -> ec2.Subnet | None:
         return self.snapshot.get(t.SUBNETS, interface.subnet)
 
+    @once
     def is_subnet_gateway(self, vpc: str, address: IpAddress) -> bool:
         """The second address of a subnet is the router's own (VPC user guide, "Subnet sizing")."""
         # The smallest subnet has sixteen addresses, so that most addresses need no look at the subnets.
@@ -45,6 +68,7 @@ class Records:
             for subnet in self.snapshot.find(t.SUBNETS_BY_VPC, vpc)
         )
 
+    @once
     def vpc_of_ipv6(self, address: IpAddress) -> str | None:
         """The VPC that has a public IPv6 address in one of its blocks."""
         for vpc in self.snapshot.rows(t.VPCS):
@@ -52,6 +76,7 @@ class Records:
                 return vpc.id
         return None
 
+    @once
     def behind_egress_only(self, vpc: str, address: IpAddress) -> str | None:
         """The egress-only gateway to which the table of an IPv6 address's subnet leads."""
         gateway = self.egress_only_gateway(vpc)
@@ -69,6 +94,7 @@ class Records:
     def interface(self, key: str) -> ec2.NetworkInterface | None:
         return self.snapshot.get(t.INTERFACES, key)
 
+    @once
     def owner(self, vpc: str, address: IpAddress) -> ec2.NetworkInterface | None:
         """The interface of a VPC that has an address, delegated prefixes included."""
         for row in self.snapshot.find(t.INTERFACES_BY_ADDRESS, f"{vpc}/{address}"):
@@ -80,6 +106,7 @@ class Records:
                         return row
         return None
 
+    @once
     def held(self, row: ec2.NetworkInterface) -> bool:
         """Whether something has the interface in its network stack: else no packet starts or ends there."""
         if row.attachment is None:
@@ -109,6 +136,7 @@ class Records:
 
     # ── public addresses ─────────────────────────────────────────────────────────────────────────────────────────────
 
+    @once
     def public_of(self, vpc: str, private: IpAddress) -> IPv4Address | None:
         """The public address of a private one. An Elastic IP replaces the automatic address (EC2 user guide)."""
         row = self.owner(vpc, private)
@@ -119,6 +147,7 @@ class Records:
                 return elastic.public_ip
         return row.auto_public_ip if private == row.private_ip else None
 
+    @once
     def private_of(self, public: IpAddress) -> tuple[str, IPv4Address] | None:
         """(VPC, private address) of a public address that an interface has."""
         for elastic in self.snapshot.find(t.ELASTIC_IPS_BY_PUBLIC_IP, str(public)):
@@ -133,17 +162,20 @@ class Records:
 
     # ── what a subnet or gateway uses ────────────────────────────────────────────────────────────────────────────────
 
+    @once
     def table_of(self, subnet: ec2.Subnet) -> ec2.RouteTable | None:
         """A subnet without an association of its own uses the main table (VPC user guide, "Subnet route tables")."""
         own = next(self.snapshot.find(t.ASSOCIATIONS_BY_SUBNET, subnet.id), None)
         association = own or next(self.snapshot.find(t.MAIN_ASSOCIATION_BY_VPC, subnet.vpc), None)
         return None if association is None else self.snapshot.get(t.ROUTE_TABLES, association.route_table)
 
+    @once
     def edge_table(self, gateway: str) -> ec2.RouteTable | None:
         """The table of a gateway (VPC user guide, "Gateway route tables")."""
         association = next(self.snapshot.find(t.ASSOCIATIONS_BY_GATEWAY, gateway), None)
         return None if association is None else self.snapshot.get(t.ROUTE_TABLES, association.route_table)
 
+    @once
     def acl_of(self, subnet: ec2.Subnet) -> ec2.NetworkAcl | None:
         """Every subnet has one ACL: its own or the VPC's default one (VPC user guide, "Network ACL basics")."""
         for association in self.snapshot.find(t.ACL_ASSOCIATIONS_BY_SUBNET, subnet.id):
@@ -151,9 +183,11 @@ class Records:
             return row if row is not None and row.vpc == subnet.vpc else None
         return next((row for row in self.snapshot.find(t.ACLS_BY_VPC, subnet.vpc) if row.is_default), None)
 
+    @once
     def internet_gateway(self, vpc: str) -> str | None:
         return min(self.snapshot.keys(t.INTERNET_GATEWAYS_BY_VPC, vpc), default=None)
 
+    @once
     def egress_only_gateway(self, vpc: str) -> str | None:
         return min(self.snapshot.keys(t.EGRESS_ONLY_GATEWAYS_BY_VPC, vpc), default=None)
 
@@ -170,6 +204,7 @@ class Records:
         sides = (row.requester.vpc, row.accepter.vpc)
         return sides[1 - sides.index(vpc)] if vpc in sides else None
 
+    @once
     def may_reference(self, vpc: str, other: str) -> bool:
         """Whether rules in `vpc` may name groups of `other`: the same VPC, or an active peering within one region.
 
@@ -184,15 +219,14 @@ class Records:
 
     # ── groups ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def rules(self, row: ec2.NetworkInterface, *, egress: bool) -> Iterator[ec2.SecurityGroupRule]:
+    @once
+    def rules(self, row: ec2.NetworkInterface, *, egress: bool) -> tuple[ec2.SecurityGroupRule, ...]:
         """The rules of one direction of all groups of an interface; a group of another VPC means nothing there."""
-        for key in row.groups:
-            group = self.snapshot.get(t.GROUPS, key)
-            if group is not None and group.vpc == row.vpc:
-                for rule in self.snapshot.find(t.RULES_BY_GROUP, key):
-                    if rule.egress == egress:
-                        yield rule
+        groups = (self.snapshot.get(t.GROUPS, key) for key in row.groups)
+        own = (group.id for group in groups if group is not None and group.vpc == row.vpc)
+        return tuple(rule for key in own for rule in self.snapshot.find(t.RULES_BY_GROUP, key) if rule.egress == egress)
 
+    @once
     def is_member(self, group: str, vpc: str, address: IpAddress) -> bool:
         """Whether a private address is of an interface in a group, seen from `vpc`."""
         row = self.snapshot.get(t.GROUPS, group)

@@ -10,7 +10,7 @@ from ecsnet.model import ec2
 from ecsnet.model import tables as t
 from ecsnet.model.base import IpNetwork
 from ecsnet.reach.flow import IpAddress
-from ecsnet.reach.records import Records, nat_works
+from ecsnet.reach.records import Records, nat_works, once
 
 _LOCAL = ec2.RouteTarget(kind="local")
 
@@ -31,6 +31,7 @@ class Choice:
         return f"{self.destination}{through} → {self.target or 'local'}"
 
 
+@once
 def choose(records: Records, vpc: str, table: ec2.RouteTable | None, destination: IpAddress) -> Choice | None:
     """The most specific route; a static route beats a prefix list's of equal length (VPC user guide, "Route priority").
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ipaddress import IPv4Address, IPv6Address, IPv6Network
 
 from ecsnet.reach.flow import TCP, UDP, IpAddress, Packet
-from ecsnet.reach.records import Records
+from ecsnet.reach.records import Records, once
 
 RESOLVER = IPv4Address("169.254.169.253")
 RESOLVER6 = IPv6Address("fd00:ec2::253")
@@ -27,6 +27,7 @@ def is_never_routed(address: IpAddress) -> bool:
     return address.is_link_local or address in _LOCAL6
 
 
+@once
 def is_router(records: Records, vpc: str, address: IpAddress) -> bool:
     """The router's addresses within the VPC's blocks, which other VPCs and gateways may try to reach."""
     return address == _resolver(records, vpc) or records.is_subnet_gateway(vpc, address)

@@ -79,7 +79,7 @@ def test_ports(text: str, expected: tuple[str, int | None]) -> None:
     assert parse_port(text) == expected
 
 
-@pytest.mark.parametrize("text", ["", "http", "65536/tcp", "-1", "1/gre", "256/icmp", "tcp/443", "²/tcp"])
+@pytest.mark.parametrize("text", ["", "http", "65536/tcp", "-1", "1/gre", "256/icmp", "tcp/web", "²/tcp"])
 def test_what_is_no_port(text: str) -> None:
     with pytest.raises(UnsendableError):
         parse_port(text)

@@ -59,8 +59,11 @@ class _Flight:
         self.done = False
 
     def is_answer(self, packet: Packet) -> bool:
-        """Whether a datagram that carries the probe's number is its echo and not the probe, translated or not."""
-        if packet.destination == self.source:
+        """Whether a datagram that carries the probe's number is its echo and not the probe, translated or not.
+
+        A probe to the sender's own public address comes back to the sender, and its port tells it from the echo.
+        """
+        if packet.destination == self.source and packet.destination_port != self.probe.port:
             return True
         return not (packet.source == self.source or packet.destination_port == self.probe.port)
 

@@ -1,4 +1,4 @@
-"""How many probes a second: batches between 20 tasks of one VPC, through the agent, as `verify` asks for them.
+"""How many probes a second: batches between 20 tasks of one VPC, through the agent; and all of `verify` about them.
 
 Works as root and as an ordinary user. `python bench/probe.py`
 """
@@ -23,12 +23,16 @@ import rows  # noqa: E402
 from vpc_lab import Lab, Task, router  # noqa: E402
 
 from ecsnet.agent.client import AgentLink  # noqa: E402
+from ecsnet.control.verify.questions import Service  # noqa: E402
+from ecsnet.control.verify.run import verify  # noqa: E402
 from ecsnet.hostplan.probes import Probe, ProbeBatch, ProbeReports, Report, Tap  # noqa: E402
 from ecsnet.testing.world import throw_away_world  # noqa: E402
 
 TASKS = 20
 PROBES = 10_000
 ROUNDS = 7
+SERVICES = tuple(Service("tcp", port) for port in range(70, 95))
+"""What `verify` asks for at every pair; one of them is admitted."""
 CASES = {"admitted, refused by a closed port": 80, "dropped by the receiver's groups": 81}
 
 
@@ -95,6 +99,48 @@ async def measure(socket: Path, batches: dict[str, bytes]) -> dict[str, object]:
     return result
 
 
+async def longest_wait(stop: asyncio.Event) -> float:
+    """Milliseconds that the event loop kept somebody waiting who wanted to go on after one."""
+    longest = 0.0
+    while not stop.is_set():
+        begun = time.perf_counter()
+        await asyncio.sleep(0.001)
+        longest = max(longest, time.perf_counter() - begun - 0.001)
+    return longest * 1e3
+
+
+async def measure_verify(socket: Path, lab: Lab) -> dict[str, object]:
+    """Packets, comparison with `reach` and the matrix, as control runs them."""
+    link = await AgentLink.connect(socket, lambda _message: None)
+
+    async def in_force(_revision: int) -> None:
+        """The lab has waited."""
+
+    rates, probing, waits, used = [], [], [], []
+    for _ in range(ROUNDS):
+        stop = asyncio.Event()
+        ticker = asyncio.create_task(longest_wait(stop))
+        before = time.process_time()
+        run = verify(lambda: lab.store.snapshot, in_force, lambda one: link.ask("probe", one), [rows.VPC], SERVICES)
+        *_, result = [line async for line in run]
+        used.append((time.process_time() - before) / result["probes"] * 1e6)
+        stop.set()
+        waits.append(await ticker)
+        assert result["disagreements"] == [], result["disagreements"][:3]
+        rates.append(result["probes"] / result["seconds"])
+        probing.append(result["probes"] / result["probing_seconds"])
+    link.close()
+    return {
+        "packets": result["probes"],
+        "pairs": result["probes"] // len(SERVICES),
+        "services": len(SERVICES),
+        "sent and decided, per second": summary(probing),
+        "asked, compared and in the matrix, per second": summary(rates),
+        "processor time of control, microseconds per packet": summary(used),
+        "longest wait of the event loop, milliseconds": summary(waits),
+    }
+
+
 def main() -> None:
     with throw_away_world() as net:
         lab = Lab(net)
@@ -104,6 +150,7 @@ def main() -> None:
         tasks = [lab.task(f"10.0.1.{10 + number}", 1, 2) for number in range(TASKS)]
         batches = {name: msgspec.json.encode(batch(tasks, port)) for name, port in CASES.items()}
         result = asyncio.run(measure(net.state / "agent.sock", batches))
+        result["verify"] = asyncio.run(measure_verify(net.state / "agent.sock", lab))
     for name, figures in result.items():
         print(f"{name}: {figures}")
     load = [round(each, 1) for each in os.getloadavg()]

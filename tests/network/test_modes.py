@@ -5,14 +5,17 @@ Source: Amazon ECS Developer Guide, "Amazon ECS task networking options for EC2"
 
 from __future__ import annotations
 
+import http.client
 import json
+import socket
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
 from ecsnet.cli.dial import Place
 from ecsnet.cli.errors import CliError, Exit
-from ecsnet.testing.instance import Instance
+from ecsnet.testing.instance import ACCOUNT, Instance
 from ecsnet.testing.waiting import eventually
 
 pytestmark = pytest.mark.network
@@ -20,6 +23,7 @@ pytestmark = pytest.mark.network
 CLUSTER = "modes"
 ROLE = "arn:aws:iam::123456789012:role/shop"
 RESOLVER = "10.80.0.2"
+IMDS = "http://169.254.169.254/latest"
 TCP = {"IpProtocol": "tcp", "IpRanges": [{"CidrIp": "10.80.0.0/16"}]}
 
 
@@ -46,7 +50,7 @@ class Fleet:
             )
         return group
 
-    def machine(self, **options: Any) -> str:
+    def machine(self, user_data: str = "", **options: Any) -> str:
         """Another container instance; its instance id."""
         (made,) = self.ec2.run_instances(
             ImageId="ami-12345678",
@@ -55,7 +59,7 @@ class Fleet:
             MaxCount=1,
             SubnetId=self.subnet,
             SecurityGroupIds=[self.group],
-            UserData=f"#!/bin/bash\necho ECS_CLUSTER={CLUSTER} >> /etc/ecs/ecs.config\n",
+            UserData=f"#!/bin/bash\necho ECS_CLUSTER={CLUSTER} >> /etc/ecs/ecs.config\n{user_data}",
             **options,
         )["Instances"]
         self.machines += 1
@@ -192,3 +196,170 @@ def test_none_reaches_nobody(fleet: Fleet, client: dict[str, Any]) -> None:
     assert bindings(task, "alone") == []
     assert fleet.refused(f"http://{fleet.address(task)}:8080/", fleet.place(task)) is Exit.NO_CONNECTION
     fleet.stop(task)
+
+
+def ask(
+    fleet: Fleet, place: Place, url: str, *, method: str = "GET", headers: dict[str, str] | None = None
+) -> tuple[int, str] | None:
+    """One request from a place to a link-local service: status and text, or None when no answer comes."""
+    parts = urlsplit(url)
+    with fleet.instance.inside(place.netns):
+        made = socket.create_connection((parts.hostname or "", 80), timeout=1.0)
+    connection = http.client.HTTPConnection(parts.hostname or "", 80, timeout=1.0)
+    connection.sock = made
+    try:
+        connection.request(method, parts.path, headers=headers or {})
+        reply = connection.getresponse()
+        return reply.status, reply.read().decode()
+    except TimeoutError:
+        return None
+    finally:
+        connection.close()
+
+
+def token_of(fleet: Fleet, place: Place) -> str | None:
+    found = ask(fleet, place, f"{IMDS}/api/token", method="PUT", headers={"X-aws-ec2-metadata-token-ttl-seconds": "60"})
+    if found is None:
+        return None
+    assert found[0] == 200
+    return found[1]
+
+
+def test_the_hop_limit_keeps_containers_of_bridge_tasks_from_a_token(fleet: Fleet) -> None:
+    bridge = fleet.run(fleet.define("hops", "bridge", {"name": "app"}))
+    host = fleet.run(fleet.define("nohops", "host", {"name": "app"}))
+    awsvpc = fleet.run(
+        fleet.define("ownhops", "awsvpc", {"name": "app"}),
+        networkConfiguration={"awsvpcConfiguration": {"subnets": [fleet.subnet]}},
+    )
+    (row,) = fleet.ecs.describe_container_instances(
+        cluster=CLUSTER, containerInstances=[bridge["containerInstanceArn"]]
+    )["containerInstances"]
+    machine = row["ec2InstanceId"]
+
+    def options(**changed: Any) -> None:
+        fleet.ec2.modify_instance_metadata_options(InstanceId=machine, **changed)
+
+    places = [fleet.place(one) for one in (bridge, host, awsvpc)]
+    options(HttpTokens="optional", HttpPutResponseHopLimit=1)
+    # without a token all of them read, and each is told of the instance
+    for place in places:
+        assert ask(fleet, place, f"{IMDS}/meta-data/instance-id") == (200, machine)
+    assert token_of(fleet, places[0]) is None
+    assert token_of(fleet, places[1]) is not None
+    assert token_of(fleet, places[2]) is not None
+    options(HttpTokens="required")
+    for place in places:
+        assert ask(fleet, place, f"{IMDS}/meta-data/instance-id") == (401, "")
+    options(HttpPutResponseHopLimit=2)
+    for place in places:
+        token = token_of(fleet, place)
+        assert token is not None
+        headers = {"X-aws-ec2-metadata-token": token}
+        assert ask(fleet, place, f"{IMDS}/meta-data/instance-id", headers=headers) == (200, machine)
+        headers["X-aws-ec2-metadata-token"] = "A" + token[1:] if token[0] != "A" else "B" + token[1:]
+        assert ask(fleet, place, f"{IMDS}/meta-data/instance-id", headers=headers) == (401, "")
+    options(HttpEndpoint="disabled")
+    assert ask(fleet, places[1], f"{IMDS}/meta-data/instance-id") == (403, "")
+    options(HttpEndpoint="enabled", HttpTokens="optional", HttpPutResponseHopLimit=1)
+    fleet.stop(bridge, host, awsvpc)
+
+
+def test_an_instance_reads_about_itself_and_fargate_tasks_have_none(fleet: Fleet) -> None:
+    machine = fleet.machine("echo ECS_AWSVPC_BLOCK_IMDS=true\n", IamInstanceProfile={"Name": "node"})
+    (found,) = fleet.ec2.describe_instances(InstanceIds=[machine])["Reservations"]
+    (row,) = found["Instances"]
+    place = Place(netns="i" + machine.partition("-")[2][:12], nameserver=RESOLVER)
+
+    def text(path: str) -> str:
+        reply = ask(fleet, place, f"{IMDS}/{path}")
+        assert reply is not None
+        status, body = reply
+        assert status == 200, path
+        return body
+
+    (primary,) = row["NetworkInterfaces"]
+    mac = primary["MacAddress"]
+    assert text("meta-data/local-ipv4") == row["PrivateIpAddress"]
+    assert text("meta-data/mac") == mac
+    assert text("meta-data/network/interfaces/macs/") == f"{mac}/"
+    assert text(f"meta-data/network/interfaces/macs/{mac}/vpc-ipv4-cidr-block") == "10.80.0.0/16"
+    assert text(f"meta-data/network/interfaces/macs/{mac}/interface-id") == primary["NetworkInterfaceId"]
+    assert text("meta-data/iam/security-credentials/") == "node"
+    assert json.loads(text("meta-data/iam/security-credentials/node"))["AccessKeyId"] == ACCOUNT
+    assert "ECS_AWSVPC_BLOCK_IMDS=true" in text("user-data")
+    assert ask(fleet, place, f"{IMDS}/meta-data/spot/instance-action") == (404, "")
+    assert json.loads(text("dynamic/instance-identity/document"))["instanceId"] == machine
+
+    network = {"awsvpcConfiguration": {"subnets": [fleet.subnet]}}
+    blocked = fleet.run(
+        fleet.define("blocked", "awsvpc", {"name": "app"}),
+        networkConfiguration=network,
+        placementConstraints=[{"type": "memberOf", "expression": f"ec2InstanceId == {machine}"}],
+    )
+    fargate = fleet.define(
+        "fargate", "awsvpc", {"name": "app"}, requiresCompatibilities=["FARGATE"], cpu="256", memory="512"
+    )
+    reply = fleet.ecs.run_task(
+        cluster=CLUSTER, taskDefinition=fargate, launchType="FARGATE", networkConfiguration=network
+    )
+    serverless = fleet.wait(reply["tasks"][0]["taskArn"], "RUNNING")
+    for task in (blocked, serverless):
+        with pytest.raises(TimeoutError):
+            ask(fleet, fleet.place(task), f"{IMDS}/meta-data/instance-id")
+        uri = next(iter(fleet.instance.metadata(task["taskArn"]).values()))
+        reached = ask(fleet, fleet.place(task), uri)
+        assert reached is not None
+        assert reached[0] == 200, "task metadata go on"
+    fleet.stop(blocked, serverless)
+
+
+def test_tasks_read_their_own_metadata_in_every_mode(fleet: Fleet) -> None:
+    ports = [{"containerPort": 80, "hostPort": 8080}]
+    one = fleet.run(fleet.define("one", "bridge", {"name": "a", "portMappings": ports}, {"name": "b"}))
+    other = fleet.run(fleet.define("other", "bridge", {"name": "a"}))
+    host = fleet.run(fleet.define("metahost", "host", {"name": "a", "portMappings": [{"containerPort": 80}]}))
+    uris = {task["taskArn"]: fleet.instance.metadata(task["taskArn"]) for task in (one, other, host)}
+
+    def read(task: dict[str, Any], uri: str, container: str | None = None) -> tuple[int, dict[str, Any]]:
+        reply = ask(fleet, fleet.place(task, container), uri)
+        assert reply is not None
+        return reply[0], json.loads(reply[1]) if reply[0] == 200 else {}
+
+    status, about = read(one, uris[one["taskArn"]]["a"])
+    assert status == 200
+    (network,) = about["Networks"]
+    assert network["NetworkMode"] == "bridge"
+    assert about["Ports"] == [{"ContainerPort": 80, "Protocol": "tcp", "HostPort": 8080, "HostIp": "0.0.0.0"}]
+    assert network["IPv4Addresses"][0].startswith("172.17.0.")
+    # both containers read of the task; nobody else does
+    _, whole = read(one, uris[one["taskArn"]]["b"] + "/task", "b")
+    assert [c["Name"] for c in whole["Containers"]] == ["a", "b"]
+    assert whole["TaskARN"] == one["taskArn"]
+    assert read(other, uris[one["taskArn"]]["a"])[0] == 404
+    assert read(host, uris[one["taskArn"]]["a"])[0] == 404
+    assert read(one, uris[host["taskArn"]]["a"])[0] == 404
+    status, about = read(host, uris[host["taskArn"]]["a"])
+    assert (status, about["Networks"]) == (200, [{"NetworkMode": "host", "IPv4Addresses": [""]}])
+    # the agent's port is not in the way of a host task on port 80
+    assert fleet.get("http://127.0.0.1/", fleet.place(host))["mode"] == "host"
+    fleet.stop(one, other, host)
+
+
+def test_an_unmapped_port_that_clashes_is_a_bind_error(fleet: Fleet) -> None:
+    script = "import socket, time; s = socket.create_server(('', 8080)); time.sleep(600)"
+    command = {"entryPoint": ["python3", "-c"], "command": [script], "dockerLabels": {"ecsnet.runtime": "process"}}
+    definition = fleet.define("clash", "host", {"name": "app", **command})
+    (machine, *_) = fleet.connected()
+    (row,) = fleet.ecs.describe_container_instances(cluster=CLUSTER, containerInstances=[machine])["containerInstances"]
+    there = [{"type": "memberOf", "expression": f"ec2InstanceId == {row['ec2InstanceId']}"}]
+    first = fleet.run(definition, placementConstraints=there)
+    second = fleet.run(definition, "STOPPED", placementConstraints=there)
+    assert second["stopCode"] == "EssentialContainerExited"
+    assert second["containers"][0]["exitCode"] == 1
+    log = fleet.instance.home.path / "logs" / second["taskArn"].rpartition("/")[2] / "app.log"
+    assert "Address already in use" in log.read_text()
+    # in bridge mode both run
+    beside = fleet.define("noclash", "bridge", {"name": "app", **command})
+    pair = [fleet.run(beside, placementConstraints=there) for _ in range(2)]
+    fleet.stop(first, *pair)

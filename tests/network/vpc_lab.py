@@ -11,7 +11,7 @@ from typing import cast
 
 import rows
 
-from ecsnet.agent.order import IN_KERNEL
+from ecsnet.agent.order import IN_KERNEL, KIND_OF_KEY
 from ecsnet.compile.engine import Engine
 from ecsnet.compile.fragments import FRAGMENTS
 from ecsnet.fabric.kernel import naming
@@ -73,10 +73,9 @@ class Lab:
                 gone.pop(item.key, None)
                 put[item.key] = item
         self._commits.clear()
-        prefixes = ("envoy:", "dns", "workload:", "metadata:")
         return (
             cast("list[HostObjectUnion]", [item for item in put.values() if _in_kernel(item)]),
-            [key for key in gone if not key.startswith(prefixes)],
+            [key for key in gone if issubclass(KIND_OF_KEY[key.partition(":")[0]], IN_KERNEL)],
         )
 
     # ── rows ─────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -38,6 +39,9 @@ class Response:
     content_type: str
     body: bytes
     headers: tuple[tuple[str, str], ...] = ()
+    hop_limit: int | None = None
+    """IP time to live of the packets that carry the response, and of all later ones of the connection: the kernel
+    sends lost ones again with what is set then."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,6 +175,9 @@ class HttpConnection(asyncio.Protocol):
         transport = self._transport
         if transport is None or transport.is_closing():
             return
+        if response.hop_limit is not None:
+            opened: socket.socket = transport.get_extra_info("socket")
+            opened.setsockopt(socket.IPPROTO_IP, socket.IP_TTL, response.hop_limit)
         reason = HTTPStatus(response.status).phrase
         lines = [
             f"HTTP/1.1 {response.status} {reason}",

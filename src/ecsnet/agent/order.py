@@ -24,7 +24,7 @@ from ecsnet.hostplan.kernel import (
     Route,
 )
 from ecsnet.hostplan.names import DnsRecords, DnsView
-from ecsnet.hostplan.workload import MetadataPages, Workload
+from ecsnet.hostplan.workload import InstancePages, InstanceReader, MetadataPages, Workload
 
 _NFT = (NftTable, NftSet, NftChain, NftElement)
 
@@ -48,7 +48,7 @@ STAGES: tuple[Stage, ...] = (
     Stage(kinds=_NFT, put=True, remove=True),
     Stage(kinds=(EnvoyResource, ServerCertificate), put=True, remove=True),
     Stage(kinds=(DnsView, DnsRecords), put=True, remove=True),
-    Stage(kinds=(MetadataPages,), put=True, remove=True),
+    Stage(kinds=(MetadataPages, InstancePages, InstanceReader), put=True, remove=True),
     # Publications that waited for a proxy, a resolver or a document.
     Stage(kinds=_NFT, put=True),
     Stage(kinds=(Workload,), put=True),
@@ -84,5 +84,7 @@ KIND_OF_KEY: dict[str, type[HostObject]] = {
     "dns": DnsRecords,
     "workload": Workload,
     "metadata": MetadataPages,
+    "imds": InstancePages,
+    "imds-reader": InstanceReader,
 }
 """The kind by what stands before the first colon of a key, for things found that are not as any object says."""

@@ -68,5 +68,6 @@ def _register(call: Call, instance: Instance) -> float | None:
         attributes=settings.attributes,
         reserved_ports=settings.reserved_ports,
         reserved_ports_udp=settings.reserved_ports_udp,
+        blocks_imds=settings.blocks_imds,
     )
     return None

@@ -16,7 +16,7 @@ from ecsnet.hostplan.kernel import (
     Route,
 )
 from ecsnet.hostplan.names import DnsRecords, DnsView
-from ecsnet.hostplan.workload import MetadataPages, Workload
+from ecsnet.hostplan.workload import InstancePages, InstanceReader, MetadataPages, Workload
 
 HostObjectUnion = (
     Namespace
@@ -35,4 +35,6 @@ HostObjectUnion = (
     | DnsRecords
     | Workload
     | MetadataPages
+    | InstancePages
+    | InstanceReader
 )

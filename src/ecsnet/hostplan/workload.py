@@ -81,6 +81,39 @@ class MetadataPages(HostObject, frozen=True, kw_only=True, gc=False, tag=True):
         return (namespace_key(self.netns),)
 
 
+class InstancePages(HostObject, frozen=True, kw_only=True, gc=False, tag=True):
+    """What an instance may read about itself at http://169.254.169.254/latest/, whoever reads for it."""
+
+    instance: str
+    leaves: tuple[tuple[str, str], ...]
+    """((path below /latest/, text), …)."""
+    blob: bytes | None
+    """/latest/user-data."""
+    enabled: bool
+    token_required: bool
+    hop_limit: int
+
+    @property
+    def key(self) -> str:
+        return f"imds:{self.instance}"
+
+
+class InstanceReader(HostObject, frozen=True, kw_only=True, gc=False, tag=True):
+    """Who connects from an address in a router namespace reads the pages of an instance."""
+
+    netns: str
+    peer: str
+    instance: str
+
+    @property
+    def key(self) -> str:
+        return f"imds-reader:{self.netns}/{self.peer}"
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        return (namespace_key(self.netns),)
+
+
 def metadata_key(netns: str, peer: str, owner: str) -> str:
     """`owner` tells apart the tasks that share an address."""
     return f"metadata:{netns}/{peer}/{owner.rpartition('/')[2]}"

@@ -83,6 +83,30 @@ class DocumentPage(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     body: bytes
 
 
+class MachineDocuments(LogicalObject, frozen=True, kw_only=True, gc=False):
+    """What a machine is told about itself by the router of its network."""
+
+    machine: str
+    router: str
+    leaves: tuple[tuple[str, str], ...]
+    """((path, text), …)."""
+    blob: bytes | None
+    """What its user gave it on its way."""
+    enabled: bool
+    token_required: bool
+    hop_limit: int
+    """How many hops the answer to a request for a token travels."""
+
+
+class MachineReader(LogicalObject, frozen=True, kw_only=True, gc=False):
+    """An address of a port may read the documents of a machine."""
+
+    router: str
+    port: str
+    address: IPv4Address
+    machine: str
+
+
 class Documents(LogicalObject, frozen=True, kw_only=True, gc=False):
     """Documents of a task that are served to one address: by a router to the task's own, by a machine to one of its
     containers or to itself (`reader` None)."""

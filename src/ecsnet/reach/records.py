@@ -128,6 +128,20 @@ class Records:
             case _:
                 assert_never(row.attachment.owner_kind)
 
+    def machine_of(self, row: ec2.NetworkInterface) -> str | None:
+        """The instance whose metadata an interface may ask for: its own, or its task's unless the agent forbids it."""
+        if row.attachment is None or not self.held(row):
+            return None
+        owner = row.attachment.owner
+        if row.attachment.owner_kind == "instance":
+            return owner
+        task = self.snapshot.get(t.TASKS, owner) if row.attachment.owner_kind == "task" else None
+        host = self.snapshot.get(t.CONTAINER_INSTANCES, task.container_instance or "") if task is not None else None
+        instance = self.snapshot.get(t.INSTANCES, host.instance) if host is not None else None
+        if host is None or host.blocks_imds or instance is None or not ec2.holds_stack(instance):
+            return None
+        return instance.id
+
     def nat_of(self, row: ec2.NetworkInterface) -> ec2.NatGateway | None:
         """The NAT gateway whose interface it is."""
         if row.attachment is None or row.attachment.owner_kind != "nat":

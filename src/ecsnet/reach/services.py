@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from ipaddress import IPv4Address, IPv6Address, IPv6Network
 
+from ecsnet.model.ec2 import NetworkInterface
 from ecsnet.reach.flow import TCP, UDP, IpAddress, Packet
 from ecsnet.reach.records import Records, once
 
 RESOLVER = IPv4Address("169.254.169.253")
 RESOLVER6 = IPv6Address("fd00:ec2::253")
 METADATA = IPv4Address("169.254.170.2")
+MACHINE_METADATA = IPv4Address("169.254.169.254")
 
 _LOCAL6 = IPv6Network("fd00:ec2::/32")
 """The block of AWS's own IPv6 services (VPC user guide, "Route table concepts")."""
@@ -20,7 +22,7 @@ def is_local(records: Records, vpc: str, address: IpAddress) -> bool:
 
     Source: VPC user guide, "Amazon DNS server", "Subnet sizing"; ECS developer guide, "Task metadata endpoint".
     """
-    return address in (RESOLVER, METADATA, RESOLVER6) or is_router(records, vpc, address)
+    return address in (RESOLVER, METADATA, MACHINE_METADATA, RESOLVER6) or is_router(records, vpc, address)
 
 
 def is_never_routed(address: IpAddress) -> bool:
@@ -33,8 +35,11 @@ def is_router(records: Records, vpc: str, address: IpAddress) -> bool:
     return address == _resolver(records, vpc) or records.is_subnet_gateway(vpc, address)
 
 
-def name_of(packet: Packet) -> str | None:
-    """The service that answers this packet, if there is one."""
+def name_of(records: Records, sender: NetworkInterface, packet: Packet) -> str | None:
+    """The service that answers this packet of an interface, if there is one."""
+    if packet.destination == MACHINE_METADATA:
+        http = (packet.protocol, packet.port) == (TCP, 80)
+        return "instance metadata" if http and records.machine_of(sender) is not None else None
     if packet.destination == METADATA:
         return "task metadata" if (packet.protocol, packet.port) == (TCP, 80) else None
     return "VPC resolver" if packet.protocol in (TCP, UDP) and packet.port == 53 else None

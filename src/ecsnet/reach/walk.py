@@ -50,7 +50,7 @@ class Walk:
             return None
         check_source(log, sender, packet)
         if services.is_local(records, sender.vpc, packet.destination):
-            return self._service(packet)
+            return self._service(sender, packet)
         ask_groups(records, log, self._memory, sender, "out", packet)
         subnet = records.subnet(sender)
         if subnet is not None and in_subnet(subnet, packet.destination):
@@ -280,9 +280,9 @@ class Walk:
         log.passed(Stage.PEERING, peering, packet, f"to {peer}")
         return self._local(peer, None, packet, peer, "local") if self._cross(peer, peering, packet) else None
 
-    def _service(self, packet: Packet) -> Arrival | None:
+    def _service(self, sender: ec2.NetworkInterface, packet: Packet) -> Arrival | None:
         """The VPC's own services are beyond groups and ACLs (VPC user guide, "Amazon DNS server")."""
-        name, address = services.name_of(packet), str(packet.destination)
+        name, address = services.name_of(self._records, sender, packet), str(packet.destination)
         if name is not None:
             self._log.passed(Stage.SERVICE, address, packet, name)
             return Arrival(None, packet, service=True)

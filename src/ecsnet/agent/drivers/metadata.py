@@ -1,6 +1,6 @@
 """The task metadata endpoint: HTTP at 169.254.170.2 in each router's or machine's namespace that holds documents.
 
-One thread serves all namespaces through one asyncio loop; the listeners are made inside the namespaces, so the peer
+The listeners are made inside the namespaces, so the peer
 address is the task's own (anti-spoofing has checked it) and decides together with the path what is served. The
 documents live in the agent: while no agent runs, connections are refused and SDKs use what they have.
 
@@ -9,15 +9,12 @@ Sources: Amazon ECS Developer Guide, "Task metadata endpoint version 4"; the err
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import json
-import socket
-import threading
 from collections.abc import Mapping, Sequence
 
 from ecsnet.agent.driver import AgentContext, Namespaces, Part
-from ecsnet.agent.http import Ends, HttpConnection, Request, Response
+from ecsnet.agent.drivers.link_local import LinkLocalServers
+from ecsnet.agent.http import Ends, Handler, Request, Response
 from ecsnet.hostplan.kernel import HostObject
 from ecsnet.hostplan.workload import MetadataPages
 
@@ -30,15 +27,10 @@ class MetadataDriver:
     kinds: tuple[type[HostObject], ...] = (MetadataPages,)
 
     def __init__(self, namespaces: Namespaces) -> None:
-        self._namespaces = namespaces
         self._pages: dict[str, MetadataPages] = {}
         self._served: dict[tuple[str, str, str], bytes] = {}
         """(namespace, peer address, path) → body. Written by the converge thread, read by the serving one."""
-        self._servers: dict[str, asyncio.Server] = {}
-        self._connections: dict[str, set[HttpConnection]] = {}
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="metadata", daemon=True)
-        self._thread.start()
+        self._servers = LinkLocalServers(namespaces, "metadata")
 
     def observe(self, desired: Mapping[str, HostObject]) -> Mapping[str, HostObject | None]:
         return {key: desired[key] if desired.get(key) == pages else pages for key, pages in self._pages.items()}
@@ -48,7 +40,7 @@ class MetadataDriver:
         for pages in put:
             assert isinstance(pages, MetadataPages)
             try:
-                self._listen(pages.netns, pages.port)
+                self._servers.listen(pages.netns, ADDRESS, pages.port, self._handler(pages.netns))
             except OSError as error:
                 failures[pages.key] = f"cannot serve task metadata at {ADDRESS}: {error.strerror or error}"
                 continue
@@ -59,15 +51,11 @@ class MetadataDriver:
             )
         for key in remove:
             self._forget(key)
-        for netns in self._servers.keys() - {pages.netns for pages in self._pages.values()}:
-            self._stop(netns)
+        self._servers.keep({pages.netns for pages in self._pages.values()})
         return failures
 
     def close(self) -> None:
-        for netns in tuple(self._servers):
-            self._stop(netns)
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
+        self._servers.close()
 
     def _forget(self, key: str) -> None:
         old = self._pages.pop(key, None)
@@ -76,37 +64,8 @@ class MetadataDriver:
                 for path in page.paths:
                     self._served.pop((old.netns, old.peer, path), None)
 
-    def _listen(self, netns: str, port: int) -> None:
-        if netns in self._servers:
-            return
-        with self._namespaces.inside(netns):
-            listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
-        with contextlib.ExitStack() as undo:
-            undo.callback(listener.close)
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listener.bind((ADDRESS, port))
-            connections: set[HttpConnection] = set()
-
-            async def serve() -> asyncio.Server:
-                return await asyncio.get_running_loop().create_server(
-                    lambda: HttpConnection(lambda request, ends: self._answer(netns, request, ends), connections),
-                    sock=listener,
-                )
-
-            self._servers[netns] = asyncio.run_coroutine_threadsafe(serve(), self._loop).result()
-            self._connections[netns] = connections
-            undo.pop_all()
-
-    def _stop(self, netns: str) -> None:
-        server, connections = self._servers.pop(netns), self._connections.pop(netns)
-
-        async def stop() -> None:
-            # Connections too: any socket keeps its namespace alive.
-            server.close()
-            for connection in tuple(connections):
-                connection.abort()
-
-        asyncio.run_coroutine_threadsafe(stop(), self._loop).result()
+    def _handler(self, netns: str) -> Handler:
+        return lambda request, ends: self._answer(netns, request, ends)
 
     def _answer(self, netns: str, request: Request, ends: Ends) -> Response:
         if request.method not in ("GET", "HEAD"):

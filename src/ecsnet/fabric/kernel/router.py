@@ -28,6 +28,8 @@ RESOLVER6 = "fd00:ec2::253"
 _LINK_LOCAL = (IPv4Network("169.254.0.0/16"), IPv6Network("fd00:ec2::/32"))
 """Never leave through a default route either."""
 METADATA = "169.254.170.2"
+MACHINE_METADATA = "169.254.169.254"
+"""Source: EC2 User Guide, "Use the Instance Metadata Service"."""
 _NEIGHBOURLY = "{ nd-neighbor-solicit, nd-neighbor-advert, nd-router-solicit, mld2-listener-report }"
 """What hosts say to their link. Router advertisements are not among it: nobody but the router is one."""
 
@@ -77,6 +79,7 @@ _SETS: tuple[tuple[str, str, str | None], ...] = (
     ("own4", "ipv4_addr . ifname", None),
     ("own6", "ipv6_addr . ifname", None),
     ("uplinks", "ifname", None),
+    ("machines4", "ifname . ipv4_addr", None),
     ("acl_out", "mark", "verdict"),
     ("own_network", "mark", "verdict"),
     ("sg_out", "ifname", "verdict"),
@@ -106,7 +109,7 @@ def lower(router: Router) -> Iterator[HostObject]:
     netns = naming.router_namespace(router.id)
     resolver = str(router.resolver)
     yield Namespace(name=netns, owner=router.id, sysctls=SYSCTLS)
-    for service in (resolver, RESOLVER, METADATA):
+    for service in (resolver, RESOLVER, METADATA, MACHINE_METADATA):
         yield Address(netns=netns, link="lo", address=f"{service}/32")
     if router.resolver6:
         yield Address(netns=netns, link="lo", address=f"{RESOLVER6}/128")
@@ -128,7 +131,7 @@ def lower(router: Router) -> Iterator[HostObject]:
 
 def _addresses(resolver: str) -> str:
     """The local services' addresses as an anonymous set."""
-    return f"{{ {resolver}, {RESOLVER}, {METADATA} }}"
+    return f"{{ {resolver}, {RESOLVER}, {METADATA}, {MACHINE_METADATA} }}"
 
 
 def _anti_spoofing(rules: nft.Table, services: str) -> Iterator[HostObject]:
@@ -212,6 +215,7 @@ def _services(rules: nft.Table, resolver: str) -> Iterator[HostObject]:
         nft.rule(f"ip daddr {{ {resolver}, {RESOLVER} }} meta l4proto {{ tcp, udp }} th dport 53 accept"),
         nft.rule(f"ip6 daddr {RESOLVER6} meta l4proto {{ tcp, udp }} th dport 53 accept"),
         nft.rule(f"ip daddr {METADATA} tcp dport 80 accept"),
+        nft.rule(f"ip daddr {MACHINE_METADATA} tcp dport 80 iifname . ip saddr @machines4 accept"),
         nft.rule(nft.deny("service")),
         hook=nft.filter_hook("input", 0, "drop"),
     )

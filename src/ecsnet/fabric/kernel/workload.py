@@ -5,11 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
-from ecsnet.fabric.kernel import containers, naming
+from ecsnet.fabric.kernel import containers, naming, nft, router
 from ecsnet.hostplan.kernel import HostObject
-from ecsnet.hostplan.workload import MetadataPages, Page, Port, Workload, metadata_key
+from ecsnet.hostplan.workload import InstancePages, InstanceReader, MetadataPages, Page, Port, Workload, metadata_key
 from ecsnet.logical.base import LogicalObject
-from ecsnet.logical.workload import Documents, OnMachine, OnPort, OnStack, Process, Seat
+from ecsnet.logical.workload import (
+    Documents,
+    MachineDocuments,
+    MachineReader,
+    OnMachine,
+    OnPort,
+    OnStack,
+    Process,
+    Seat,
+)
 
 
 def process(item: Process) -> Iterator[Workload]:
@@ -42,9 +51,9 @@ def process(item: Process) -> Iterator[Workload]:
 def _place(seat: Seat, task: str) -> tuple[str, tuple[str, ...]]:
     """The namespace of a process, and what it waits for: its way to the network, and its metadata being served."""
     match seat:
-        case OnPort(router=router, port=port, address=address):
-            served = metadata_key(naming.router_namespace(router), str(address), task)
-            return naming.task_namespace(task), (*naming.published_keys(router, port), served)
+        case OnPort(router=home, port=port, address=address):
+            served = metadata_key(naming.router_namespace(home), str(address), task)
+            return naming.task_namespace(task), (*naming.published_keys(home, port), served)
         case OnMachine(machine=machine):
             netns = naming.instance_namespace(machine)
             return netns, (metadata_key(netns, containers.METADATA, task),)
@@ -67,7 +76,28 @@ def documents(item: Documents) -> Iterator[MetadataPages]:
     )
 
 
+def machine_documents(item: MachineDocuments) -> Iterator[InstancePages]:
+    yield InstancePages(
+        instance=item.machine,
+        leaves=item.leaves,
+        blob=item.blob,
+        enabled=item.enabled,
+        token_required=item.token_required,
+        hop_limit=item.hop_limit,
+    )
+
+
+def machine_reader(item: MachineReader) -> Iterator[HostObject]:
+    """A port that is no machine's has no such service: its packets are dropped at the router's own addresses."""
+    netns = naming.router_namespace(item.router)
+    yield InstanceReader(netns=netns, peer=str(item.address), instance=item.machine)
+    sender = nft.concat(nft.link(naming.interface_link(item.port)), item.address)
+    yield router.table(item.router).element("machines4", sender)
+
+
 LOWERINGS: Mapping[type[LogicalObject], Callable[[Any], Iterable[HostObject]]] = {
     Process: process,
     Documents: documents,
+    MachineDocuments: machine_documents,
+    MachineReader: machine_reader,
 }

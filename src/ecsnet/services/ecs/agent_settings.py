@@ -33,6 +33,8 @@ class AgentSettings:
     reserved_memory: int = 0
     """MiB that tasks do not get."""
     attributes: tuple[tuple[str, str | None], ...] = ()
+    blocks_imds: bool = False
+    """ECS_AWSVPC_BLOCK_IMDS."""
 
 
 def read(user_data: str | None) -> AgentSettings | None:
@@ -57,6 +59,7 @@ def read(user_data: str | None) -> AgentSettings | None:
         reserved_ports_udp=tuple(_json(given.get("ECS_RESERVED_PORTS_UDP"), list[int]) or ()),
         reserved_memory=int(memory) if memory.isdecimal() else 0,
         attributes=tuple(sorted((name, value or None) for name, value in attributes.items())),
+        blocks_imds=given.get("ECS_AWSVPC_BLOCK_IMDS", "").lower() == "true",
     )
 
 

@@ -88,6 +88,7 @@ def register_instance(
     attributes: Attributes = (),
     reserved_ports: tuple[int, ...] = RESERVED_PORTS,
     reserved_ports_udp: tuple[int, ...] = (),
+    blocks_imds: bool = False,
     tags: Tags = (),
 ) -> ContainerInstance:
     """An instance's agent came up and names its cluster: an ACTIVE container instance, ready for tasks.
@@ -128,6 +129,7 @@ def register_instance(
         if machine.external
         else trunking.task_interfaces(machine.type or "", machine.interfaces, trunking=trunk),
         trunking=trunk,
+        blocks_imds=blocks_imds,
         attributes=tuple(sorted({**dict(_built_in(machine, trunk=trunk)), **dict(attributes)}.items())),
         capacity_provider=_provider(call, cluster, machine.group),
         registered=call.now,

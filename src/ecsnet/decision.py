@@ -1,12 +1,13 @@
 """Who decided about a packet: the vocabulary of docs/decisions.md as values.
 
 The packet filter writes these texts as log prefixes and `reach` names the same decisions from the stored resources,
-so that what was expected and what was seen are compared as equal values. It imports nothing.
+so that what was expected and what was seen are compared as equal values. It imports nothing of ours.
 """
 
 from __future__ import annotations
 
 import enum
+import functools
 from dataclasses import dataclass
 
 
@@ -69,6 +70,7 @@ class Admit:
         return f"A {self.rule}"
 
 
+@functools.lru_cache(maxsize=4096)
 def parse(prefix: str) -> Drop | Admit:
     """The decision that a log prefix states; `str` of it is the prefix again.
 

@@ -7,15 +7,15 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
-from ipaddress import ip_network
 
 import msgspec
 from api_lab import ApiLab
 from random_network import RandomNetwork
 
-from ecsnet.decision import Admit, Drop, What, parse
-from ecsnet.fabric.kernel import naming, void
-from ecsnet.hostplan.probes import Decision, Probe, ProbeBatch, ProbeReports, Report, Tap
+from ecsnet.control.agreement import disagreement
+from ecsnet.decision import Drop
+from ecsnet.fabric.kernel import naming
+from ecsnet.hostplan.probes import Probe, ProbeBatch, ProbeReports, Report, Tap
 from ecsnet.model import tables as t
 from ecsnet.reach.flow import CLIENTS, TCP, UDP, Flow, Trace
 from ecsnet.reach.trace import trace
@@ -55,72 +55,9 @@ def ask(lab: ApiLab, network: RandomNetwork, count: int, tally: Tally) -> None:
         expected = trace(snapshot, flow)
         tally.probes += 1
         tally.outcomes[_kind(expected)] += 1
-        problem = disagreement(snapshot, expected, report)
+        problem = disagreement(expected, report)
         if problem is not None:
             tally.disagreements.append(f"{problem}\n{_told(flow, probe, expected, report)}")
-
-
-def disagreement(snapshot: Snapshot, expected: Trace, report: Report) -> str | None:
-    """What kernel and `reach` say differently about a flow; None when they agree."""
-    if expected.verdict == "unknown":
-        return None  # beyond what is modelled: nothing may be claimed
-    if report.error is not None:
-        return f"the packet could not be sent: {report.error}"
-    seen = None if report.dropped is None else parse(report.dropped.prefix)
-    if expected.flow.protocol == UDP and (expected.first is None or expected.first.direction == "return"):
-        # A closed port answers with an ICMP error, at most once a second, and not with the datagram that reach means.
-        if not report.arrived:
-            return f"reach: a datagram arrives; kernel: {seen or 'it did not'}"
-        return _admission(expected, report)
-    if expected.verdict == "reachable":
-        if seen is not None:
-            return f"reach: reachable; kernel: {seen} ({report.dropped.direction if report.dropped else ''})"
-        return "reach: reachable; no answer came" if report.reply is None else _admission(expected, report)
-    wanted, first = expected.deciding, expected.first
-    assert first is not None
-    if wanted is None:
-        if seen is None and (report.reply is None or first.code == "ECSNET_REPLY_ADDRESS_CHANGED"):
-            return None
-        if first.code == "ECSNET_ROUTING_LOOP":
-            ended = report.reply is None or report.reply.type in (3, 11)  # ICMP and ICMPv6: time exceeded
-            return None if ended else f"reach: a routing loop; kernel: answer {report.reply}"
-        return f"reach: {first.code}; kernel: {seen}, answer {report.reply}"
-    if seen is None:
-        return f"reach: {wanted}; kernel: nothing dropped it (arrived {report.arrived}, answer {report.reply})"
-    assert report.dropped is not None
-    direction = "forward" if first.direction == "forward" else "reply"
-    if seen != wanted or report.dropped.direction != direction:
-        return f"reach: {wanted} ({direction}); kernel: {seen} ({report.dropped.direction})"
-    if seen.what is What.ROUTE:
-        return _same_route(snapshot, first.code, first.rules, report.dropped)
-    return None
-
-
-def _admission(expected: Trace, report: Report) -> str | None:
-    """Groups have no order: the kernel names one rule per gate, `reach` all that fit."""
-    named = {parse(decision.prefix) for decision in report.accepted if decision.direction == "forward"}
-    rules = {one.rule for one in named if isinstance(one, Admit)}
-    for side, possible in (("egress", expected.egress), ("ingress", expected.ingress)):
-        if possible and not rules & possible:
-            return f"reach: {side} admitted by one of {sorted(possible)}; kernel: {sorted(rules)}"
-    unknown = rules - expected.egress - expected.ingress
-    return f"kernel: admitted by {sorted(unknown)}, which reach does not name" if unknown else None
-
-
-def _same_route(snapshot: Snapshot, code: str, rules: tuple[str, ...], seen: Decision) -> str | None:
-    """Whether the kernel's route look-up found the route (or the lack of one) that `reach` names."""
-    if seen.netns == naming.INTERNET:
-        return None if not rules else f"reach: route {rules}; kernel: the internet has no such address"
-    route = seen.route
-    if route is None or route.table is None or route.prefix is None:
-        return f"reach: {code} {rules}; the kernel names no route"
-    if not rules:
-        missing = route.table == void.TABLE
-        return None if missing else f"reach: {code}; kernel: table {route.table} {route.prefix}"
-    destination = rules[0].split(" ")[0]
-    if code == "BAD_STATE_ROUTE" and ip_network(route.prefix) != ip_network(destination):
-        return f"reach: {code} {rules}; kernel: table {route.table} {route.prefix}"
-    return None
 
 
 # ── the batch ────────────────────────────────────────────────────────────────────────────────────────────────────────

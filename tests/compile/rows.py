@@ -102,6 +102,10 @@ def group(number: int, vpc: str = VPC) -> ec2.SecurityGroup:
     )
 
 
+def group_association(group: int, vpc: str) -> ec2.GroupAssociation:
+    return ec2.GroupAssociation(group=identifier("sg", group), vpc=vpc, account=ACCOUNT, region=REGION)
+
+
 def rule(
     number: int,
     group: int,

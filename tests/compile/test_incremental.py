@@ -165,6 +165,14 @@ class Network(RuleBasedStateMachine):
             else:
                 tx.delete(t.GROUPS, rows.identifier("sg", number))
 
+    @rule(group=SMALL, vpc=VPCS, there=st.booleans())
+    def group_association(self, group: int, vpc: str, there: bool) -> None:
+        with self.store.transaction() as tx:
+            if there:
+                tx.put(t.GROUP_ASSOCIATIONS, rows.group_association(group, vpc))
+            else:
+                tx.delete(t.GROUP_ASSOCIATIONS, f"{rows.identifier('sg', group)}/{vpc}")
+
     @rule(
         number=st.integers(1, 5),
         group=SMALL,

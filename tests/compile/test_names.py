@@ -33,6 +33,20 @@ def test_a_vpc_with_interfaces_has_a_resolver() -> None:
     assert view.public == "internet"
 
 
+def test_a_reverse_name_is_the_public_ptr_record_of_one_address() -> None:
+    store = stored()
+    with store.transaction() as tx:
+        tx.put(t.ELASTIC_IPS, rows.elastic_ip(7, "198.18.1.7"))
+        named = msgspec.structs.replace(rows.elastic_ip(8, "198.18.1.8"), reverse_name="mail.example.com")
+        tx.put(t.ELASTIC_IPS, named)
+    view = View(store.snapshot)
+    assert list(names.reverse_name(view, rows.identifier("eipalloc", 7))) == []
+    (made,) = names.reverse_name(view, rows.identifier("eipalloc", 8))
+    (record,) = lowering.reverse_name(made)
+    assert (record.view, record.zone, record.name) == ("internet", "8.1.18.198.in-addr.arpa", record.zone)
+    assert (record.type, record.values) == ("PTR", ("mail.example.com",))
+
+
 def test_the_vpcs_attributes_decide() -> None:
     (server,) = names.name_server(View(stored(dns_hostnames=False).snapshot), rows.VPC)
     assert server.computed is None

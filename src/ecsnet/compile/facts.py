@@ -11,6 +11,7 @@ from ecsnet.model.ec2 import NatGateway, NetworkInterface, SecurityGroupRule, Vp
 from ecsnet.model.ecs import Task, holds_interface
 from ecsnet.model.tables import (
     EGRESS_ONLY_GATEWAYS_BY_VPC,
+    GROUP_ASSOCIATIONS_BY_GROUP,
     GROUPS,
     INSTANCES,
     INTERFACES,
@@ -158,6 +159,18 @@ _SHARED = Query(name="shares_groups", run=_find_shared)
 groups")."""
 
 
+def _find_group_vpcs(view: View, group: str) -> frozenset[str]:
+    own = view.project("vpc", lambda row: row.vpc, GROUPS, group)
+    if own is None:
+        return frozenset()
+    return frozenset({own, *(one.vpc for one in view.find(GROUP_ASSOCIATIONS_BY_GROUP, group))})
+
+
+GROUP_VPCS = Query(name="group_vpcs", run=_find_group_vpcs)
+"""The VPCs whose interfaces may have a group: its own and those it is associated with (VPC user guide, "Associate
+security groups with multiple VPCs")."""
+
+
 def peering_of(view: View, rule: SecurityGroupRule, vpc: str) -> str | None:
     """The peering over which a rule of `vpc` names a group; None for every other rule, and for a stale one."""
     if rule.peer_group is None or rule.peer_vpc is None or rule.peer_vpc == vpc:
@@ -166,17 +179,17 @@ def peering_of(view: View, rule: SecurityGroupRule, vpc: str) -> str | None:
     return view.ask(_SHARED, vpc_pair(vpc, rule.peer_vpc)) if there else None
 
 
-def _find_naming_vpcs(view: View, group: str) -> frozenset[str]:
+def _find_naming_vpcs(view: View, group: str) -> frozenset[tuple[str, str]]:
     found = set()
     for rule in view.find(RULES_BY_REMOTE_GROUP, group):
-        vpc = view.project("vpc", lambda row: row.vpc, GROUPS, rule.group)
-        if vpc is not None and peering_of(view, rule, vpc) is not None:
-            found.add(vpc)
+        for vpc in view.ask(GROUP_VPCS, rule.group):
+            if rule.peer_vpc is not None and peering_of(view, rule, vpc) is not None:
+                found.add((rule.peer_vpc, vpc))
     return frozenset(found)
 
 
 NAMING_VPCS = Query(name="naming_vpcs", run=_find_naming_vpcs)
-"""The other VPCs in which rules in force name a group."""
+"""The other VPCs in which rules in force name a group across a peering, each after the VPC whose members it means."""
 
 
 def nat_holds_interface(nat: NatGateway) -> bool:

@@ -12,10 +12,11 @@ from ipaddress import IPv4Address
 
 from ecsnet.compile import facts
 from ecsnet.compile.view import FragmentSpec, Query, View
-from ecsnet.logical.names import AddressName, ComputedNames, NameServer, PublicNameServer
+from ecsnet.logical.names import AddressName, ComputedNames, NameServer, PublicNameServer, ReverseName
 from ecsnet.model.dnsnames import private_domain, public_dns_name, public_domain
 from ecsnet.model.ec2 import VpcPeeringConnection
 from ecsnet.model.tables import (
+    ELASTIC_IPS,
     ELASTIC_IPS_BY_INTERFACE,
     INTERFACES,
     LISTENERS_BY_LOAD_BALANCER,
@@ -145,6 +146,13 @@ def _public_address(view: View, interface: str, automatic: IPv4Address | None) -
     return automatic
 
 
+def reverse_name(view: View, allocation: str) -> Iterator[ReverseName]:
+    """The PTR record that the owner of an Elastic IP asked for (EC2 API, ModifyAddressAttribute)."""
+    named = view.project("reverse", lambda eip: (eip.public_ip, eip.reverse_name), ELASTIC_IPS, allocation)
+    if named is not None and named[1] is not None:
+        yield ReverseName(address=named[0], name=named[1], ttl=TTL, owner=allocation)
+
+
 def public_name_server(view: View, key: str) -> Iterator[PublicNameServer]:
     yield PublicNameServer(address=PUBLIC_NAME_SERVER)
 
@@ -153,5 +161,6 @@ FRAGMENTS = (
     FragmentSpec(name="name_server", table=VPCS, run=name_server),
     FragmentSpec(name="balancer_name", table=LOAD_BALANCERS, run=balancer_name),
     FragmentSpec(name="interface_name", table=INTERFACES, run=interface_name),
+    FragmentSpec(name="reverse_name", table=ELASTIC_IPS, run=reverse_name),
     FragmentSpec(name="public_name_server", table=None, run=public_name_server),
 )

@@ -12,7 +12,7 @@ from ecsnet.logical.network import Host, IpAddress, Member, MemberPrefix, OpenPo
 from ecsnet.model.base import IpNetwork
 from ecsnet.model.ec2 import NetworkInterface, holds_stack
 from ecsnet.model.ecs import holds_interface
-from ecsnet.model.tables import GROUPS, INSTANCES, INTERFACES, LOAD_BALANCERS, TASKS
+from ecsnet.model.tables import INSTANCES, INTERFACES, LOAD_BALANCERS, TASKS
 
 
 def port(view: View, key: str) -> Iterator[LogicalObject]:
@@ -61,7 +61,8 @@ def _memberships(
 ) -> Iterator[Member | MemberPrefix]:
     """In the interface's own VPC, and in the peered ones whose rules name the group."""
     for group in groups:
-        for router in (row.vpc, *view.ask(facts.NAMING_VPCS, group)):
+        peers = (naming for home, naming in view.ask(facts.NAMING_VPCS, group) if home == row.vpc)
+        for router in (row.vpc, *peers):
             for address in addresses:
                 yield Member(router=router, group=group, address=address)
             for prefix in prefixes:
@@ -79,8 +80,8 @@ def open_ports(view: View, key: str) -> Iterator[OpenPort]:
 
 
 def _groups(view: View, row: NetworkInterface) -> tuple[str, ...]:
-    """The interface's groups; one of another VPC has no meaning here."""
-    return tuple(sorted(g for g in row.groups if view.project("vpc", lambda group: group.vpc, GROUPS, g) == row.vpc))
+    """The interface's groups; one that its VPC may not use has no meaning here."""
+    return tuple(sorted(group for group in row.groups if row.vpc in view.ask(facts.GROUP_VPCS, group)))
 
 
 def task_host(view: View, key: str) -> Iterator[Host]:

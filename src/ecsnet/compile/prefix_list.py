@@ -13,7 +13,7 @@ from ecsnet.logical.base import LogicalObject
 from ecsnet.logical.network import AddressList, AddressListEntry
 from ecsnet.model.base import IpNetwork
 from ecsnet.model.ec2 import PrefixList
-from ecsnet.model.tables import GROUP_RULES, GROUPS, PREFIX_LISTS, RULES_BY_PREFIX_LIST
+from ecsnet.model.tables import GROUP_RULES, PREFIX_LISTS, RULES_BY_PREFIX_LIST
 
 
 def _find_users(view: View, key: str) -> frozenset[str]:
@@ -21,8 +21,8 @@ def _find_users(view: View, key: str) -> frozenset[str]:
         view.project("group", lambda rule: rule.group, GROUP_RULES, rule)
         for rule in view.keys(RULES_BY_PREFIX_LIST, key)
     }
-    vpcs = {view.project("vpc", lambda group: group.vpc, GROUPS, group) for group in groups if group is not None}
-    return frozenset(vpc for vpc in vpcs if vpc is not None and facts.has_router(view, vpc))
+    vpcs = {vpc for group in groups if group is not None for vpc in view.ask(facts.GROUP_VPCS, group)}
+    return frozenset(vpc for vpc in vpcs if facts.has_router(view, vpc))
 
 
 USERS = Query(name="prefix_list_users", run=_find_users)

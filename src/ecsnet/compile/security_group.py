@@ -16,20 +16,26 @@ _FAMILY = {"icmp": 4, "icmpv6": 6}
 
 
 def filter_group(view: View, key: str) -> Iterator[FilterGroup | PeerGroup]:
-    """A group of a VPC that has a router, with both directions' rules (EC2 API, IpPermission).
+    """A group with both directions' rules (EC2 API, IpPermission), in every VPC with a router that may use it."""
+    vpcs = view.ask(facts.GROUP_VPCS, key)
+    for vpc in sorted(vpcs):
+        if facts.has_router(view, vpc):
+            yield from _in_vpc(view, key, vpc)
+
+
+def _in_vpc(view: View, key: str, vpc: str) -> Iterator[FilterGroup | PeerGroup]:
+    """The group as one VPC's router has it: a rule that names a group means the members in that VPC.
 
     A rule may name a group of a peered VPC; without an active peering in one region it is stale and admits nobody
     (VPC peering guide, "Update your security groups to reference peer security groups").
     """
-    vpc = view.project("vpc", lambda group: group.vpc, GROUPS, key)
-    if vpc is None or not facts.has_router(view, vpc):
-        return
     rules: list[tuple[SecurityGroupRule, str | None]] = []
     for rule in view.find(RULES_BY_GROUP, key):
         peering = facts.peering_of(view, rule, vpc)
         if peering is not None:
             assert rule.peer_group is not None
-            yield PeerGroup(router=vpc, id=rule.peer_group, prefixes=_has_prefixes(view, rule.peer_group))
+            if vpc not in view.ask(facts.GROUP_VPCS, rule.peer_group):  # else it is a group of this router by itself
+                yield PeerGroup(router=vpc, id=rule.peer_group, prefixes=_has_prefixes(view, rule.peer_group))
             rules.append((rule, peering))
         elif _enforceable(view, rule, vpc):
             rules.append((rule, None))
@@ -43,7 +49,7 @@ def filter_group(view: View, key: str) -> Iterator[FilterGroup | PeerGroup]:
 
 
 def _enforceable(view: View, rule: SecurityGroupRule, vpc: str) -> bool:
-    """A rule for a group of this VPC, for a block or for a list of the account's own.
+    """A rule for a group that this VPC may use, for a block or for a list of the account's own.
 
     Not: a prefix list of AWS's, whose addresses are not known here; ICMP from IPv6 addresses or the reverse, which no
     packet is.
@@ -51,7 +57,7 @@ def _enforceable(view: View, rule: SecurityGroupRule, vpc: str) -> bool:
     if rule.protocol in _FAMILY and _version(view, rule) not in (None, _FAMILY[rule.protocol]):
         return False
     if rule.peer_group is not None:
-        return view.project("vpc", lambda group: group.vpc, GROUPS, rule.peer_group) == vpc
+        return rule.peer_vpc in (None, vpc) and vpc in view.ask(facts.GROUP_VPCS, rule.peer_group)
     return rule.cidr is not None or _address_list(view, rule) is not None
 
 

@@ -43,3 +43,14 @@ class AddressName(LogicalObject, frozen=True, kw_only=True, gc=False):
     ttl: int
     """Seconds."""
     owner: str
+
+
+class ReverseName(LogicalObject, frozen=True, kw_only=True, gc=False):
+    """The public name of an address by reverse look-up, which nothing else holds."""
+
+    address: IPv4Address
+    name: str
+    """Lower case, without the final dot."""
+    ttl: int
+    """Seconds."""
+    owner: str

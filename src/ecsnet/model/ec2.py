@@ -379,7 +379,33 @@ class ElasticIp(Record, frozen=True, kw_only=True, gc=False):
     association: str | None = None
     interface: str | None = None
     private_ip: IPv4Address | None = None
+    reverse_name: str | None = None
+    """What its PTR record holds, without the final dot."""
     tags: Tags = ()
+
+
+class AddressTransfer(Record, frozen=True, kw_only=True, gc=False):
+    """An Elastic IP that was offered to another account, seen by the account that offered it."""
+
+    allocation: str
+    account: str
+    region: str
+    public_ip: IPv4Address
+    to_account: str
+    offered: float
+    expires: float
+    accepted: float | None = None
+
+
+class InterfacePermission(Record, frozen=True, kw_only=True, gc=False):
+    """What another account may do with an interface (EC2 API, CreateNetworkInterfacePermission)."""
+
+    id: str
+    account: str
+    region: str
+    interface: str
+    grantee: str
+    permission: Literal["INSTANCE-ATTACH", "EIP-ASSOCIATE"]
 
 
 class SecurityGroup(Record, frozen=True, kw_only=True, gc=False):
@@ -390,6 +416,15 @@ class SecurityGroup(Record, frozen=True, kw_only=True, gc=False):
     name: str
     description: str
     tags: Tags = ()
+
+
+class GroupAssociation(Record, frozen=True, kw_only=True, gc=False):
+    """A group that interfaces of another VPC than its own may have (EC2 API, AssociateSecurityGroupVpc)."""
+
+    group: str
+    vpc: str
+    account: str
+    region: str
 
 
 class SecurityGroupRule(Record, frozen=True, kw_only=True, gc=False):

@@ -37,6 +37,11 @@ LAUNCH_TEMPLATES = Table(name="launch_template", record=ec2.LaunchTemplate, key=
 OBSERVED_INSTANCES = Table(name="observed_instance", record=ec2.ObservedInstance, key=lambda r: r.instance)
 ELASTIC_IPS = Table(name="elastic_ip", record=ec2.ElasticIp, key=lambda r: r.allocation)
 GROUPS = Table(name="security_group", record=ec2.SecurityGroup, key=lambda r: r.id)
+ADDRESS_TRANSFERS = Table(name="address_transfer", record=ec2.AddressTransfer, key=lambda r: r.allocation)
+GROUP_ASSOCIATIONS = Table(
+    name="security_group_association", record=ec2.GroupAssociation, key=lambda r: f"{r.group}/{r.vpc}"
+)
+INTERFACE_PERMISSIONS = Table(name="interface_permission", record=ec2.InterfacePermission, key=lambda r: r.id)
 GROUP_RULES = Table(name="security_group_rule", record=ec2.SecurityGroupRule, key=lambda r: r.id)
 ACLS = Table(name="network_acl", record=ec2.NetworkAcl, key=lambda r: r.id)
 ACL_ASSOCIATIONS = Table(name="network_acl_association", record=ec2.NetworkAclAssociation, key=lambda r: r.id)
@@ -257,6 +262,25 @@ ELASTIC_IPS_BY_INTERFACE = Index(
 GROUPS_BY_SCOPE = Index(name="group_by_scope", table=GROUPS, values=lambda r: (scope(r.account, r.region),))
 GROUPS_BY_VPC = Index(name="group_by_vpc", table=GROUPS, values=lambda r: (r.vpc,))
 GROUPS_BY_NAME = Index(name="group_by_name", table=GROUPS, values=lambda r: (group_name_key(r.vpc, r.name),))
+GROUP_ASSOCIATIONS_BY_SCOPE = Index(
+    name="group_association_by_scope", table=GROUP_ASSOCIATIONS, values=lambda r: (scope(r.account, r.region),)
+)
+GROUP_ASSOCIATIONS_BY_GROUP = Index(
+    name="group_association_by_group", table=GROUP_ASSOCIATIONS, values=lambda r: (r.group,)
+)
+GROUP_ASSOCIATIONS_BY_VPC = Index(name="group_association_by_vpc", table=GROUP_ASSOCIATIONS, values=lambda r: (r.vpc,))
+ADDRESS_TRANSFERS_BY_SCOPE = Index(
+    name="address_transfer_by_scope", table=ADDRESS_TRANSFERS, values=lambda r: (scope(r.account, r.region),)
+)
+ADDRESS_TRANSFERS_BY_PUBLIC_IP = Index(
+    name="address_transfer_by_public_ip", table=ADDRESS_TRANSFERS, values=lambda r: (str(r.public_ip),)
+)
+INTERFACE_PERMISSIONS_BY_SCOPE = Index(
+    name="interface_permission_by_scope", table=INTERFACE_PERMISSIONS, values=lambda r: (scope(r.account, r.region),)
+)
+INTERFACE_PERMISSIONS_BY_INTERFACE = Index(
+    name="interface_permission_by_interface", table=INTERFACE_PERMISSIONS, values=lambda r: (r.interface,)
+)
 RULES_BY_GROUP = Index(name="rule_by_group", table=GROUP_RULES, values=lambda r: (r.group,))
 RULES_BY_PREFIX_LIST = Index(
     name="rule_by_prefix_list", table=GROUP_RULES, values=lambda r: (r.prefix_list,) if r.prefix_list else ()

@@ -93,7 +93,7 @@ def peer_fits(records: Records, rule: ec2.SecurityGroupRule, vpc: str, far: IpAd
     if rule.cidr is not None:
         return far in rule.cidr
     if rule.peer_group is not None:
-        return grouped and records.is_member(rule.peer_group, vpc, far)
+        return grouped and records.is_member(rule.peer_group, vpc, rule.peer_vpc, far)
     return rule.prefix_list is not None and any(far in block for block in records.prefixes(rule.prefix_list))
 
 

@@ -235,18 +235,29 @@ class Records:
 
     @once
     def rules(self, row: ec2.NetworkInterface, *, egress: bool) -> tuple[ec2.SecurityGroupRule, ...]:
-        """The rules of one direction of all groups of an interface; a group of another VPC means nothing there."""
+        """The rules of one direction of all groups of an interface; one that its VPC may not use means nothing."""
         groups = (self.snapshot.get(t.GROUPS, key) for key in row.groups)
-        own = (group.id for group in groups if group is not None and group.vpc == row.vpc)
-        return tuple(rule for key in own for rule in self.snapshot.find(t.RULES_BY_GROUP, key) if rule.egress == egress)
+        usable = (group.id for group in groups if group is not None and self.may_use(group, row.vpc))
+        found = (rule for key in usable for rule in self.snapshot.find(t.RULES_BY_GROUP, key))
+        return tuple(rule for rule in found if rule.egress == egress)
+
+    def may_use(self, group: ec2.SecurityGroup, vpc: str) -> bool:
+        """Source: VPC user guide, "Associate security groups with multiple VPCs"."""
+        return group.vpc == vpc or self.snapshot.get(t.GROUP_ASSOCIATIONS, f"{group.id}/{vpc}") is not None
 
     @once
-    def is_member(self, group: str, vpc: str, address: IpAddress) -> bool:
-        """Whether a private address is of an interface in a group, seen from `vpc`."""
+    def is_member(self, group: str, vpc: str, peer: str | None, address: IpAddress) -> bool:
+        """Whether a private address is of an interface in a group, seen from `vpc` by a rule.
+
+        The members are those of `vpc` itself, or of the peered VPC that the rule names (`peer`).
+        """
         row = self.snapshot.get(t.GROUPS, group)
-        if row is None or not self.may_reference(vpc, row.vpc):
+        if row is None:
             return False
-        member = self.owner(row.vpc, address)
+        home = peer or (vpc if self.may_use(row, vpc) else row.vpc)
+        if not self.may_reference(vpc, home) or not self.may_use(row, home):
+            return False
+        member = self.owner(home, address)
         return member is not None and group in member.groups and self.held(member)
 
 

@@ -9,7 +9,7 @@ from ecsnet.fabric.kernel import naming
 from ecsnet.hostplan.kernel import Address, HostObject
 from ecsnet.hostplan.names import DnsRecords, DnsView
 from ecsnet.logical.base import LogicalObject
-from ecsnet.logical.names import AddressName, NameServer, PublicNameServer
+from ecsnet.logical.names import AddressName, NameServer, PublicNameServer, ReverseName
 
 LINK_LOCAL = "169.254.169.253"
 """The resolver's second address in every VPC (VPC User Guide, "Amazon DNS server")."""
@@ -53,8 +53,17 @@ def address_name(item: AddressName) -> Iterator[DnsRecords]:
             )
 
 
+def reverse_name(item: ReverseName) -> Iterator[DnsRecords]:
+    """The address is a zone of its own, so that its neighbours stay as they are."""
+    pointer = item.address.reverse_pointer
+    yield DnsRecords(
+        view=PUBLIC_VIEW, zone=pointer, name=pointer, type="PTR", ttl=item.ttl, values=(item.name,), owner=item.owner
+    )
+
+
 LOWERINGS: Mapping[type[LogicalObject], Callable[[Any], Iterable[HostObject]]] = {
     NameServer: name_server,
     PublicNameServer: public_name_server,
     AddressName: address_name,
+    ReverseName: reverse_name,
 }

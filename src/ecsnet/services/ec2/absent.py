@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ecsnet.services.call import AwsError, Call, Operation, Reply, Request, read
+from ecsnet.services.call import AwsError, Call, Operation, Reply, Request, read, write
+from ecsnet.services.ec2 import families
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +46,14 @@ _ABSENT = (
         text="The vpnGateway ID '{id}' does not exist",
     ),
     Absent(
+        name="DescribeMovingAddresses",
+        members="MovingAddressStatuses",
+        ids="PublicIps",
+        code="InvalidAddress.NotFound",
+        text="Address '{id}' not found.",
+    ),
+    Absent(name="DescribeClassicLinkInstances", members="Instances"),
+    Absent(
         name="DescribeTransitGateways",
         members="TransitGateways",
         ids="TransitGatewayIds",
@@ -53,4 +62,19 @@ _ABSENT = (
     ),
 )
 
-OPERATIONS: tuple[Operation, ...] = tuple(read(absent.name, absent.describe) for absent in _ABSENT)
+
+def change_propagation(call: Call, request: Request) -> Reply:
+    """EnableVgwRoutePropagation and DisableVgwRoutePropagation (EC2 API), of a virtual private gateway that cannot be.
+
+    Raises InvalidRouteTableID.NotFound, else InvalidVpnGatewayID.NotFound.
+    """
+    families.ROUTE_TABLE.require(call, request["RouteTableId"])
+    gateway = request["GatewayId"]
+    raise AwsError("InvalidVpnGatewayID.NotFound", f"The vpnGateway ID '{gateway}' does not exist")
+
+
+OPERATIONS: tuple[Operation, ...] = (
+    *(read(absent.name, absent.describe) for absent in _ABSENT),
+    write("EnableVgwRoutePropagation", change_propagation),
+    write("DisableVgwRoutePropagation", change_propagation),
+)

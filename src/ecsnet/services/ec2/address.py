@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import partial
 from typing import Any
 
 from ecsnet.model import ec2
 from ecsnet.model.tables import (
+    ADDRESS_TRANSFERS,
     ELASTIC_IPS,
     ELASTIC_IPS_BY_INTERFACE,
     ELASTIC_IPS_BY_PUBLIC_IP,
@@ -19,6 +20,7 @@ from ecsnet.services.ec2 import cidrs, errors, families
 from ecsnet.services.ec2.addressing import allocate_public_ip, elastic_ip_of
 from ecsnet.services.ec2.filters import Filters, some
 from ecsnet.services.ec2.instances import interfaces_of, primary_interface
+from ecsnet.services.ec2.interface_permission import granted
 from ecsnet.services.ec2.interfaces import associate, unassociate
 from ecsnet.services.ec2.listing import Listing, drop_empty, each
 from ecsnet.services.ec2.quotas import quota
@@ -93,7 +95,8 @@ def associate_address(call: Call, request: Request) -> Reply:
 def _wanted_interface(call: Call, request: Request) -> ec2.NetworkInterface:
     """The interface that the request names, by itself or as its instance's primary one."""
     if request.get("NetworkInterfaceId"):
-        return families.INTERFACE.require(call, request["NetworkInterfaceId"])
+        key = request["NetworkInterfaceId"]
+        return granted(call, key, "EIP-ASSOCIATE") or families.INTERFACE.require(call, key)
     if not request.get("InstanceId"):
         raise errors.missing_parameter("networkInterfaceId")
     instance = families.INSTANCE.require(call, request["InstanceId"])
@@ -139,10 +142,18 @@ def disassociate_address(call: Call, request: Request) -> Reply:
 
 
 def release_address(call: Call, request: Request) -> Reply:
-    """Source: EC2 API, ReleaseAddress. Raises InvalidIPAddress.InUse while associated."""
+    """Source: EC2 API, ReleaseAddress. Raises InvalidIPAddress.InUse while associated.
+
+    Raises InvalidAddress.Locked while it has a reverse DNS name.
+    """
     eip = _chosen(call, request)
+    if eip.reverse_name is not None:
+        raise AwsError("InvalidAddress.Locked", f"Address {eip.public_ip} has a reverse DNS name. Reset it first.")
     if eip.association is not None:
         raise AwsError("InvalidIPAddress.InUse", f"Address {eip.public_ip} is in use.")
+    offer = call.tx.get(ADDRESS_TRANSFERS, eip.allocation)
+    if offer is not None and offer.accepted is None:
+        call.tx.delete(ADDRESS_TRANSFERS, eip.allocation)
     call.tx.delete(ELASTIC_IPS, eip.allocation)
     return {}
 
@@ -231,17 +242,9 @@ def describe_addresses(call: Call, request: Request) -> Reply:
     return _LISTING.describe(call, request)
 
 
-def describe_addresses_attribute(call: Call, request: Request) -> Reply:
-    """Source: EC2 API, DescribeAddressesAttribute. No address has a reverse name, so the items hold none."""
-    if request.get("Attribute") not in (None, "domain-name"):
-        raise errors.invalid_value("attribute", request["Attribute"], "Use domain-name.")
-    reply = _LISTING.select(call, request)
-    return {
-        "Addresses": [
-            {"PublicIp": str(eip.public_ip), "AllocationId": eip.allocation}
-            for eip in sorted(reply, key=lambda eip: eip.allocation)
-        ]
-    }
+def selected(call: Call, request: Request) -> Iterable[ec2.ElasticIp]:
+    """The addresses that a request names by allocation, else all."""
+    return _LISTING.select(call, request)
 
 
 OPERATIONS: tuple[Operation, ...] = (
@@ -250,5 +253,4 @@ OPERATIONS: tuple[Operation, ...] = (
     write("DisassociateAddress", disassociate_address),
     write("ReleaseAddress", release_address),
     read("DescribeAddresses", describe_addresses),
-    read("DescribeAddressesAttribute", describe_addresses_attribute),
 )

@@ -15,6 +15,7 @@ from ecsnet.model.tables import INTERFACES_BY_ATTACHMENT
 from ecsnet.services.call import AwsError, Call, Operation, Reply, Request, not_implemented, write
 from ecsnet.services.ec2 import errors, families
 from ecsnet.services.ec2.instances import check_address_limit, check_interface_limit, interfaces_of
+from ecsnet.services.ec2.interface_permission import granted
 from ecsnet.services.ec2.interfaces import attach_interface, detach_interface
 
 
@@ -27,6 +28,8 @@ def attach_network_interface(call: Call, request: Request) -> Reply:
     """
     if request.get("NetworkCardIndex"):
         raise not_implemented("AttachNetworkInterface", "NetworkCardIndex")
+    if granted(call, request["NetworkInterfaceId"], "INSTANCE-ATTACH") is not None:
+        raise not_implemented("AttachNetworkInterface", "an interface of another account")
     eni = families.INTERFACE.require(call, request["NetworkInterfaceId"])
     instance = families.INSTANCE.require(call, request["InstanceId"])
     index = int(request["DeviceIndex"])

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ecsnet.services.call import AwsError, Call, Operation, Reply, Request, read
+from ecsnet.services.call import AwsError, Call, Operation, Reply, Request, read, write
+from ecsnet.services.ec2 import errors
 from ecsnet.services.ec2.filters import Filters
 from ecsnet.services.ec2.regions import REGIONS, RegionInfo, Zone, partition, region_info
 
@@ -67,6 +68,19 @@ def _zone_item(zone: Zone) -> Mapping[str, Any]:
     }
 
 
+def modify_availability_zone_group(call: Call, request: Request) -> Reply:
+    """Source: EC2 API, ModifyAvailabilityZoneGroup, for the one group there is: zones that nobody can opt out of.
+
+    Raises InvalidParameterValue for another group and for opting out.
+    """
+    group, wanted = request["GroupName"], request["OptInStatus"]
+    if group != f"{call.region}-zg-1":
+        raise errors.invalid_value("groupName", group, "There is no such zone group in this region.")
+    if wanted != "opted-in":
+        raise errors.invalid_value("optInStatus", wanted, "Availability Zones cannot be opted out of.")
+    return {"Return": True}
+
+
 def describe_regions(call: Call, request: Request) -> Reply:
     """Source: EC2 API, DescribeRegions. Raises InvalidParameterValue for an unknown region."""
     names = request.get("RegionNames") or ()
@@ -88,5 +102,6 @@ def describe_regions(call: Call, request: Request) -> Reply:
 
 OPERATIONS: tuple[Operation, ...] = (
     read("DescribeAvailabilityZones", describe_availability_zones),
+    write("ModifyAvailabilityZoneGroup", modify_availability_zone_group),
     read("DescribeRegions", describe_regions),
 )

@@ -14,6 +14,8 @@ from ecsnet.model.tables import (
     ELASTIC_IPS,
     ELASTIC_IPS_BY_INTERFACE,
     INSTANCES,
+    INTERFACE_PERMISSIONS,
+    INTERFACE_PERMISSIONS_BY_INTERFACE,
     INTERFACES,
     OBSERVED_INTERFACES,
 )
@@ -23,7 +25,7 @@ from ecsnet.services.ec2.addressing import allocate_public_ip, claim_private, ma
 from ecsnet.services.ec2.errors import interface_in_use, limit_exceeded
 from ecsnet.services.ec2.flow_logs import drop_flow_logs_of
 from ecsnet.services.ec2.quotas import quota
-from ecsnet.services.ec2.security_groups import default_group
+from ecsnet.services.ec2.security_groups import default_group, usable_in
 from ecsnet.store.snapshot import Reader
 
 WITHOUT_GROUPS = frozenset({"nat_gateway", "network_load_balancer"})
@@ -31,7 +33,7 @@ WITHOUT_GROUPS = frozenset({"nat_gateway", "network_load_balancer"})
 
 
 def validate_subnets_and_groups(call: Call, subnets: Sequence[str], groups: Sequence[str]) -> str:
-    """The VPC that all subnets and groups belong to.
+    """The VPC that all subnets belong to and all groups may be used in.
 
     Raises InvalidSubnetID.NotFound, InvalidGroup.NotFound, InvalidParameter when they are of different VPCs, and
     SecurityGroupsPerInterfaceLimitExceeded.
@@ -44,7 +46,7 @@ def validate_subnets_and_groups(call: Call, subnets: Sequence[str], groups: Sequ
         if row.vpc != first.vpc:
             raise AwsError("InvalidParameter", f"Subnet {first.id} and subnet {row.id} belong to different networks.")
     for group in groups:
-        if families.GROUP.require(call, group).vpc != first.vpc:
+        if not usable_in(call.tx, families.GROUP.require(call, group), first.vpc):
             raise AwsError(
                 "InvalidParameter", f"Security group {group} and subnet {first.id} belong to different networks."
             )
@@ -155,6 +157,8 @@ def release_interface(call: Call, interface: str) -> None:
     """
     for eip in list(call.tx.find(ELASTIC_IPS_BY_INTERFACE, interface)):
         unassociate(call, eip)
+    for permission in list(call.tx.keys(INTERFACE_PERMISSIONS_BY_INTERFACE, interface)):
+        call.tx.delete(INTERFACE_PERMISSIONS, permission)
     idempotency.forget(call, interface)
     call.tx.delete(INTERFACES, interface)
     drop_flow_logs_of(call, interface)

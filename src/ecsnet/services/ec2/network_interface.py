@@ -152,6 +152,15 @@ def modify_network_interface_attribute(call: Call, request: Request) -> Reply:
     return {}
 
 
+def reset_network_interface_attribute(call: Call, request: Request) -> Reply:
+    """Source: EC2 API, ResetNetworkInterfaceAttribute: the source/destination check is on again."""
+    eni = own_interface(call, request["NetworkInterfaceId"])
+    if not request.get("SourceDestCheck"):
+        raise errors.missing_parameter("sourceDestCheck")
+    call.tx.put(INTERFACES, msgspec.structs.replace(eni, source_dest_check=True))
+    return {}
+
+
 def describe_network_interface_attribute(call: Call, request: Request) -> Reply:
     """Source: EC2 API, DescribeNetworkInterfaceAttribute."""
     eni = families.INTERFACE.require(call, request["NetworkInterfaceId"])
@@ -191,6 +200,7 @@ OPERATIONS: tuple[Operation, ...] = (
     write("DeleteNetworkInterface", delete_network_interface),
     read("DescribeNetworkInterfaces", _LISTING.describe),
     write("ModifyNetworkInterfaceAttribute", modify_network_interface_attribute),
+    write("ResetNetworkInterfaceAttribute", reset_network_interface_attribute),
     read("DescribeNetworkInterfaceAttribute", describe_network_interface_attribute),
     *interface_addresses.OPERATIONS,
 )

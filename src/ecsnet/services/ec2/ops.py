@@ -43,7 +43,7 @@ from ecsnet.services.ec2.nat_gateways import (
     forget_nat_gateway,
     make_nat_available,
 )
-from ecsnet.services.ec2.security_groups import default_group
+from ecsnet.services.ec2.security_groups import default_group, usable_in
 from ecsnet.services.ec2.tags import set_tags
 from ecsnet.services.ec2.vpc_peerings import follow_clock as follow_peering_clock
 
@@ -82,5 +82,6 @@ __all__ = [
     "seed_account",
     "set_ipv6",
     "set_tags",
+    "usable_in",
     "validate_subnets_and_groups",
 ]

@@ -15,7 +15,7 @@ from ecsnet.services.call import AwsError, Call, Request
 from ecsnet.services.ec2 import cidrs, errors, families
 from ecsnet.services.ec2.listing import drop_empty
 from ecsnet.services.ec2.prefix_lists import prefix_list
-from ecsnet.services.ec2.security_groups import group_by_name
+from ecsnet.services.ec2.security_groups import group_by_name, usable_in
 from ecsnet.services.ec2.vpc_peerings import shares_groups
 
 _BY_NUMBER = {6: "tcp", 17: "udp", 1: "icmp", 58: "icmpv6"}
@@ -184,7 +184,7 @@ def _reference(call: Call, group: ec2.SecurityGroup, pair: Mapping[str, Any], *,
 
 def _by_id(call: Call, group: ec2.SecurityGroup, key: str, stale: bool) -> Mapping[str, Any]:
     peer = call.tx.get(GROUPS, key)
-    if peer is not None and peer.vpc == group.vpc:
+    if peer is not None and usable_in(call.tx, peer, group.vpc):
         return {"peer_group": peer.id, "peer_account": peer.account}
     link = None if peer is None else shares_groups(call.tx, group.vpc, peer.vpc)
     if peer is not None and link is not None:

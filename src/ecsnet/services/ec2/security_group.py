@@ -9,6 +9,8 @@ from typing import Any
 
 from ecsnet.model import ec2
 from ecsnet.model.tables import (
+    GROUP_ASSOCIATIONS_BY_GROUP,
+    GROUP_ASSOCIATIONS_BY_VPC,
     GROUPS_BY_VPC,
     INTERFACES_BY_GROUP,
     RULES_BY_GROUP,
@@ -103,6 +105,7 @@ def delete_security_group(call: Call, request: Request) -> Reply:
         for rule in call.tx.find(RULES_BY_PEER_GROUP, group.id)
         if rule.group != group.id and rule.peer_vpc is None
     )
+    users.update(one.vpc for one in call.tx.find(GROUP_ASSOCIATIONS_BY_GROUP, group.id))
     if users:
         raise AwsError("DependencyViolation", f"resource {group.id} has a dependent object" + errors.named(users))
     remove_group(call, group.id)
@@ -218,6 +221,7 @@ def _for_vpc_item(group: ec2.SecurityGroup) -> Mapping[str, Any]:
     }
 
 
+_USABLE = "ecsnet:usable"
 _FOR_VPC = Listing(
     family=families.GROUP,
     filters=Filters(
@@ -231,17 +235,18 @@ _FOR_VPC = Listing(
         indexes={"primary-vpc-id": GROUPS_BY_VPC},
         tags=lambda r: r.tags,
     ),
-    ids=None,
+    ids=_USABLE,
     members="SecurityGroupForVpcs",
     items=each(_for_vpc),
 )
 
 
 def get_security_groups_for_vpc(call: Call, request: Request) -> Reply:
-    """Source: EC2 API, GetSecurityGroupsForVpc."""
+    """The VPC's own groups and those that are associated with it. Source: EC2 API, GetSecurityGroupsForVpc."""
     vpc = families.VPC.require(call, request["VpcId"])
-    own = {"Name": "primary-vpc-id", "Values": [vpc.id]}
-    return _FOR_VPC.describe(call, {**request, "Filters": [own, *(request.get("Filters") or ())]})
+    usable = {*call.tx.keys(GROUPS_BY_VPC, vpc.id)}
+    usable.update(one.group for one in call.tx.find(GROUP_ASSOCIATIONS_BY_VPC, vpc.id))
+    return _FOR_VPC.describe(call, {**request, _USABLE: sorted(usable)})
 
 
 OPERATIONS: tuple[Operation, ...] = (

@@ -6,7 +6,14 @@ from ipaddress import IPv4Network, IPv6Network
 
 from ecsnet.model import ec2
 from ecsnet.model.base import Tags
-from ecsnet.model.tables import GROUP_RULES, GROUPS, GROUPS_BY_NAME, RULES_BY_GROUP, group_name_key
+from ecsnet.model.tables import (
+    GROUP_ASSOCIATIONS,
+    GROUP_RULES,
+    GROUPS,
+    GROUPS_BY_NAME,
+    RULES_BY_GROUP,
+    group_name_key,
+)
 from ecsnet.services.call import AwsError, Call
 from ecsnet.services.ec2 import idempotency
 from ecsnet.store.snapshot import Reader
@@ -79,6 +86,11 @@ def default_group(reader: Reader, vpc: str) -> ec2.SecurityGroup:
     if group is None:
         raise AwsError("InvalidGroup.NotFound", f"The security group '{DEFAULT_NAME}' does not exist in VPC '{vpc}'")
     return group
+
+
+def usable_in(reader: Reader, group: ec2.SecurityGroup, vpc: str) -> bool:
+    """Whether interfaces of a VPC may have the group: its own VPC's, and those of VPCs it is associated with."""
+    return group.vpc == vpc or reader.get(GROUP_ASSOCIATIONS, f"{group.id}/{vpc}") is not None
 
 
 def remove_group(call: Call, group: str) -> None:

@@ -13,6 +13,8 @@ from ecsnet.model.tables import (
     ACLS,
     ACLS_BY_VPC,
     EGRESS_ONLY_GATEWAYS_BY_VPC,
+    GROUP_ASSOCIATIONS,
+    GROUP_ASSOCIATIONS_BY_VPC,
     GROUPS_BY_VPC,
     INTERFACES_BY_VPC,
     INTERNET_GATEWAYS_BY_VPC,
@@ -92,6 +94,8 @@ def delete_vpc(call: Call, request: Request) -> Reply:
     call.tx.delete(ROUTE_TABLE_ASSOCIATIONS, main.id)
     call.tx.delete(ROUTE_TABLES, main.route_table)
     call.tx.delete(ACLS, default_acl(call.tx, vpc.id).id)
+    for association in list(call.tx.keys(GROUP_ASSOCIATIONS_BY_VPC, vpc.id)):
+        call.tx.delete(GROUP_ASSOCIATIONS, association)
     call.tx.delete(VPCS, vpc.id)
     drop_flow_logs_of(call, vpc.id)
     return {}
@@ -126,6 +130,15 @@ def modify_vpc_attribute(call: Call, request: Request) -> Reply:
         )
     call.tx.put(VPCS, msgspec.structs.replace(vpc, **{_ATTRIBUTES[name]: value}))
     return {}
+
+
+def modify_vpc_tenancy(call: Call, request: Request) -> Reply:
+    """Source: EC2 API, ModifyVpcTenancy: to default only. Raises InvalidParameterValue."""
+    vpc = families.VPC.require(call, request["VpcId"])
+    if request["InstanceTenancy"] != "default":
+        raise errors.invalid_value("instanceTenancy", request["InstanceTenancy"], "Use default.")
+    call.tx.put(VPCS, msgspec.structs.replace(vpc, instance_tenancy="default"))
+    return {"ReturnValue": True}
 
 
 def describe_vpc_attribute(call: Call, request: Request) -> Reply:
@@ -193,5 +206,6 @@ OPERATIONS: tuple[Operation, ...] = (
     write("DeleteVpc", delete_vpc),
     read("DescribeVpcs", _LISTING.describe),
     write("ModifyVpcAttribute", modify_vpc_attribute),
+    write("ModifyVpcTenancy", modify_vpc_tenancy),
     read("DescribeVpcAttribute", describe_vpc_attribute),
 )

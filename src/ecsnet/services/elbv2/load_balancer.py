@@ -174,7 +174,7 @@ def _groups(call: Call, kind: str, vpc: str, given: Iterable[str]) -> tuple[str,
         group = call.tx.get(GROUPS, id)
         if group is None:
             raise errors.invalid_security_group(f"The security group '{id}' does not exist")
-        if group.vpc != vpc:
+        if not ec2.usable_in(call.tx, group, vpc):
             raise errors.invalid_configuration(f"The security group '{id}' does not belong to VPC '{vpc}'")
     return ids
 

@@ -217,10 +217,26 @@ def _delete_interface(env: Env, id_: str, p: Properties) -> None:
     delete_if_there(env, "ec2", "DeleteNetworkInterface", {"NetworkInterfaceId": id_})
 
 
+def _associate(env: Env, p: Properties) -> Made:
+    env.run("ec2", "AssociateSecurityGroupVpc", {"GroupId": p["GroupId"], "VpcId": p["VpcId"]})
+    group = env.call.tx.get(tables.GROUPS, p["GroupId"])
+    vpc = env.call.tx.get(tables.VPCS, p["VpcId"])
+    assert group is not None
+    assert vpc is not None
+    facts = {"State": "associated", "StateReason": "", "VpcOwnerId": vpc.account}
+    return Made(id=f"{group.id}|{vpc.id}", attributes=facts)
+
+
+def _disassociate(env: Env, id_: str, p: Properties) -> None:
+    members = {"GroupId": p["GroupId"], "VpcId": p["VpcId"]}
+    delete_if_there(env, "ec2", "DisassociateSecurityGroupVpc", members)
+
+
 PROVISIONERS = (
     Native(type="AWS::EC2::SecurityGroup", create=_create_group, update=_update_group, delete=_delete_group),
     Native(type="AWS::EC2::SecurityGroupIngress", create=_create_ingress, delete=_delete_ingress),
     Native(type="AWS::EC2::SecurityGroupEgress", create=_create_egress, delete=_delete_egress),
+    Native(type="AWS::EC2::SecurityGroupVpcAssociation", create=_associate, delete=_disassociate),
     Native(
         type="AWS::EC2::NetworkInterface",
         create=_create_interface,

@@ -43,6 +43,8 @@ _WORDS = {what.value: what for what in What if what is not What.ACL}
 _ALONE = {
     What.SPOOF, What.DESTINATION_CHECK, What.ACL_MISSING, What.INVALID, What.GATE, What.ROUTE, What.LIMIT, What.SERVICE,
 }  # fmt: skip
+_NAMELESS = {What.SG_OUT, What.SG_IN}
+"""Without an id when the interface was gone before the word was read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +84,7 @@ def parse(prefix: str) -> Drop | Admit:
     if letter == "D":
         if rest.startswith("acl-") and rest.count("/") == 2:
             return Drop(What.ACL, rest)
-        if (alone := _WORDS.get(rest)) in _ALONE and alone is not None:
+        if (alone := _WORDS.get(rest)) in _ALONE | _NAMELESS and alone is not None:
             return Drop(alone)
         word, _, identifier = rest.partition(" ")
         what = _WORDS.get(word)

@@ -372,7 +372,7 @@ def test_the_walk_of_ipv6_packets_is_what_the_document_says(lab: Lab) -> None:
         answer = walk(lab, SYN_ACK, lambda: lab.net.tcp("internet", ONE, 80))
     closed = walk(lab, SYN, lambda: lab.net.tcp("internet", ONE, 81))
     assert [hops[-1].end for hops in (across, inward, answer)] == ["accept"] * 3
-    assert closed[-1].end.startswith("D sg-in eni-")
+    assert closed[-1].end == "D sg-in"
     walks = {
         f"Across subnets, {ONE} to {THREE}": across,
         f"From the internet, {CLIENT} to {ONE}": inward,

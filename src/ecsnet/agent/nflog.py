@@ -17,6 +17,7 @@ from collections.abc import Collection
 
 import msgspec
 
+from ecsnet.agent.linkowner import LinkOwners
 from ecsnet.agent.netlink import NETLINK_NETFILTER, NLM_F_ACK, NLM_F_REQUEST, attribute
 
 DROPS, ACCEPTS = 1, 2
@@ -47,7 +48,7 @@ class Logged(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     netns: str
     group: int
     prefix: str
-    """`D sg-in eni-…`, `A sgr-…`."""
+    """`D sg-in eni-…`, `A sgr-…`. The filters write `D sg-in` alone; whose link it is, the reader adds."""
     mark: int
     """The packet's mark at that point (a router writes the source's subnet into it)."""
     in_link: int
@@ -83,6 +84,7 @@ class LogReader:
         self._netns = netns
         self._next: dict[int, int] = {}
         self._early: list[LogEvent] = []
+        self._owners = LinkOwners()
         self._socket = socket.socket(
             socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK, NETLINK_NETFILTER
         )
@@ -92,7 +94,7 @@ class LogReader:
             for group in groups:
                 self._bind(group)
         except OSError:
-            self._socket.close()
+            self.close()
             raise
 
     def fileno(self) -> int:
@@ -100,6 +102,7 @@ class LogReader:
 
     def close(self) -> None:
         self._socket.close()
+        self._owners.close()
 
     def read(self) -> list[LogEvent]:
         """What has come since the last call, in order; empty when nothing has. Never waits."""
@@ -147,13 +150,23 @@ class LogReader:
             Logged(
                 netns=self._netns,
                 group=group,
-                prefix=prefix.decode(),
+                prefix=self._words(prefix.decode(), numbers),
                 mark=numbers.get(_MARK, 0),
                 in_link=numbers.get(_IN, 0),
                 out_link=numbers.get(_OUT, 0),
                 payload=payload,
             )
         )
+
+    def _words(self, prefix: str, numbers: dict[int, int]) -> str:
+        """The rule that ends a union of groups is shared by all ports that have it: the link says which one it was."""
+        match prefix:
+            case "D sg-in":
+                return f"{prefix} {self._owners.owner(numbers.get(_OUT, 0))}".rstrip()
+            case "D sg-out":
+                return f"{prefix} {self._owners.owner(numbers.get(_IN, 0))}".rstrip()
+            case _:
+                return prefix
 
     # ── configuration ────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from ecsnet.compile import facts
 from ecsnet.compile.view import FragmentSpec, View
 from ecsnet.logical.base import LogicalObject
-from ecsnet.logical.network import Host, IpAddress, Member, MemberPrefix, OpenPort, Port
+from ecsnet.logical.network import GroupUnion, Host, IpAddress, Member, MemberPrefix, OpenPort, Port
 from ecsnet.model.base import IpNetwork
 from ecsnet.model.ec2 import NetworkInterface, holds_stack
 from ecsnet.model.ecs import holds_interface
@@ -16,7 +16,7 @@ from ecsnet.model.tables import INSTANCES, INTERFACES, LOAD_BALANCERS, TASKS
 
 
 def port(view: View, key: str) -> Iterator[LogicalObject]:
-    """The port of an interface that a host holds, and one membership per group and address.
+    """The port of an interface that a host holds, its groups together, and one membership per group and address.
 
     An interface that nothing holds carries no packet: it is not there, and a group does not contain it.
     """
@@ -27,6 +27,9 @@ def port(view: View, key: str) -> Iterator[LogicalObject]:
     groups = _groups(view, row)
     addresses: tuple[IpAddress, ...] = (*row.private_ips, *row.ipv6_ips)
     prefixes: tuple[IpNetwork, ...] = (*row.ipv4_prefixes, *row.ipv6_prefixes)
+    filtered = place.kind != "nat" and not _unfiltered(row)
+    if filtered:
+        yield GroupUnion(router=row.vpc, groups=groups)
     yield Port(
         router=row.vpc,
         id=row.id,
@@ -41,7 +44,7 @@ def port(view: View, key: str) -> Iterator[LogicalObject]:
         host_kind=place.kind,
         index=place.index,
         checked=row.source_dest_check and place.kind != "nat",
-        filtered=place.kind != "nat" and not _unfiltered(row),
+        filtered=filtered,
         groups=groups,
     )
     yield from _memberships(view, row, groups, addresses, prefixes)

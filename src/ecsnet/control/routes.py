@@ -35,8 +35,8 @@ Answer = tuple[int, Any]
 Query = Mapping[str, str]
 Handler = Callable[[Query], Awaitable[Answer]]
 
-_COUNTED_DROP = re.compile(r'log prefix "D ([^"]+)".* counter packets (\d+) bytes \d+ drop')
-"""A rule that drops says in its log prefix what decided: `sg-in eni-…`, `sg-out eni-…`, `acl-…/in/100`."""
+_COUNTED_DROP = re.compile(r'log prefix "D ([^"]+)".* counter packets (\d+) bytes \d+ drop(?: comment "([^"]*)")?')
+"""A rule that drops says in its log prefix what decided (`sg-in`, `acl-…/in/100`), in its comment which groups."""
 
 
 class RefusedError(Exception):
@@ -146,9 +146,10 @@ class Routes:
         """Every rule of every VPC that drops, with the packets that it has counted."""
         drops = []
         for vpc in self._vpcs_with_interfaces():
-            for rule, packets in _COUNTED_DROP.findall(await self._ruleset(router_namespace(vpc))):
-                what = views.deciding(self._store.snapshot, rule)
-                drops.append({"vpc": vpc, "rule": rule, "packets": int(packets), "text": what})
+            for what, packets, comment in _COUNTED_DROP.findall(await self._ruleset(router_namespace(vpc))):
+                rule = f"{what} {comment}" if what in ("sg-in", "sg-out") else what
+                text = views.deciding(self._store.snapshot, rule)
+                drops.append({"vpc": vpc, "rule": rule, "packets": int(packets), "text": text})
         return 200, drops
 
     async def nat(self, query: Query) -> Answer:

@@ -103,7 +103,8 @@ class Words:
             case What.ACL:
                 return drop.id, place, _acl(drop.id)
             case What.SG_IN | What.SG_OUT:
-                return drop.id, self._interface_words(drop.id), self._groups(drop.what, drop.id)
+                judged = drop.id or (receiver if drop.what is What.SG_IN else sender)
+                return judged, self._interface_words(judged), self._groups(drop.what, judged)
             case What.SPOOF:
                 reason = f"{seen.source} or the MAC address is not {sender}'s own, and its source check is on"
                 return sender, self._interface_words(sender), reason

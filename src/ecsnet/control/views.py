@@ -116,16 +116,14 @@ def vpc_called(snapshot: Snapshot, name: str) -> Vpc:
 
 
 def deciding(snapshot: Snapshot, rule: str) -> str:
-    """A dropping rule of the filter in words: which groups or which network ACL entry, and of what."""
-    side, _, identifier = rule.partition(" ")
-    interface = snapshot.get(INTERFACES, identifier)
-    if interface is None or side not in ("sg-in", "sg-out"):
+    """A dropping rule of the filter (`sg-in sg-… sg-…`, `acl-…/in/100`) in words."""
+    side, *names = rule.split()
+    if side not in ("sg-in", "sg-out"):
         return rule
     groups = ", ".join(
-        f"{group.name} ({group.id})" for key in interface.groups if (group := snapshot.get(GROUPS, key)) is not None
+        f"{group.name} ({group.id})" for key in names if (group := snapshot.get(GROUPS, key)) is not None
     )
-    direction = "inbound" if side == "sg-in" else "outbound"
-    return f"no {direction} rule of {groups} admits it at {user_of(snapshot, interface)}, {identifier}"
+    return f"no {'inbound' if side == 'sg-in' else 'outbound'} rule of {groups or 'no group'} admits it"
 
 
 def network(snapshot: Snapshot) -> list[Json]:

@@ -148,6 +148,13 @@ class PeerGroup(LogicalObject, frozen=True, kw_only=True, gc=False):
     """There are `MemberPrefix`es of it."""
 
 
+class GroupUnion(LogicalObject, frozen=True, kw_only=True, gc=False):
+    """Filter groups that ports have together, sorted. Ports with the same groups have one, however many they are."""
+
+    router: str
+    groups: tuple[str, ...]
+
+
 class AddressList(LogicalObject, frozen=True, kw_only=True, gc=False):
     """Address blocks of one IP version that filter rules name together."""
 

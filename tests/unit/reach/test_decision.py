@@ -21,11 +21,14 @@ def test_a_documented_prefix_is_read_and_written(prefix: str) -> None:
 def test_values() -> None:
     assert parse("D acl-1/in/100 ") == Drop(What.ACL, "acl-1/in/100")
     assert parse("D sg-in eni-1") == Drop(What.SG_IN, "eni-1")
+    assert parse("D sg-in") == Drop(What.SG_IN)  # its interface is gone
     assert parse("D acl missing") == Drop(What.ACL_MISSING)
     assert parse("A sgr-1") == Admit("sgr-1")
 
 
-@pytest.mark.parametrize("text", ["", "D", "A", "D nonsense", "D sg-in", "D route rtb-1", "X sg-in eni-1", "D acl"])
+@pytest.mark.parametrize(
+    "text", ["", "D", "A", "D nonsense", "D acl missing x", "D route rtb-1", "X sg-in eni-1", "D acl"]
+)
 def test_anything_else_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="no decision"):
         parse(text)

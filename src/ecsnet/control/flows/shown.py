@@ -77,7 +77,9 @@ def _denial(snapshot: Snapshot, what: str, which: str) -> str:
         interface = snapshot.get(INTERFACES, which)
         rows = [snapshot.get(GROUPS, key) for key in interface.groups] if interface is not None else []
         names = ", ".join(f"{group.name} ({group.id})" for group in rows if group is not None)
-        return f"no {'inbound' if what == 'sg-in' else 'outbound'} rule of {names or which}"
+        return (
+            f"no {'inbound' if what == 'sg-in' else 'outbound'} rule of {names or which or 'an interface that is gone'}"
+        )
     return "network ACL" if what.startswith("acl-") else _WORDS.get(what, f"{what} {which}".strip())
 
 

@@ -7,6 +7,8 @@ User text never becomes a name. Every generated name has a prefix of its own bec
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from hashlib import blake2b
 
 from ecsnet.hostplan.kernel import link_key
 
@@ -151,8 +153,10 @@ def prefix_chain(interface: str, direction: str) -> str:
     return f"pfx_{digits(interface)[:_LINK_DIGITS]}_{direction}"
 
 
-def interface_chain(interface: str, direction: str) -> str:
-    return f"eni_{digits(interface)[:_LINK_DIGITS]}_{direction}"
+def union_chain(groups: Sequence[str], direction: str) -> str:
+    """The rules of several groups one after the other. `groups` are sorted."""
+    digest = blake2b(" ".join(groups).encode(), digest_size=8).hexdigest()
+    return f"sgs_{digest}_{direction}"
 
 
 def subnet_chain(subnet: str) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from ipaddress import IPv4Address
 
-from ecsnet.fabric.kernel import gates, group, host_side, internet_gateway, naming, nft, router, segment
+from ecsnet.fabric.kernel import gates, host_side, internet_gateway, naming, nft, router, segment
 from ecsnet.hostplan.kernel import (
     Address,
     HostObject,
@@ -149,17 +149,6 @@ def _filter(port: Port) -> Iterator[HostObject]:
         yield rules.verdict("receiver_any", link, "goto", border)
     if port.checked and port.prefixes:
         yield from _prefixes(rules, port, link, border)
-    if port.filtered:
-        for direction in ("out", "in"):
-            yield rules.chain(
-                naming.interface_chain(port.id, direction),
-                *(
-                    nft.rule(f"jump {naming.group_chain(name, direction, part)}")
-                    for part in group.PARTS
-                    for name in port.groups
-                ),
-                nft.rule(nft.deny(f"sg-{direction} {port.id}"), comment=port.id),
-            )
 
 
 def _prefixes(rules: nft.Table, port: Port, link: str, border: str) -> Iterator[HostObject]:
@@ -198,7 +187,7 @@ def _publish(port: Port, after: tuple[str, ...]) -> Iterator[NftElement]:
     judges = tuple(chain_key(netns, naming.TABLE, name) for name in ("pre_raw", "border", "gate_e", "gate_i"))
     outbound = segment.outbound_key(port.router, port.segment_number)
     for direction in ("out", "in"):
-        chain = naming.interface_chain(port.id, direction) if port.filtered else None
+        chain = naming.union_chain(port.groups, direction) if port.filtered else None
         yield rules.element(
             f"sg_{direction}",
             link,

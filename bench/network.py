@@ -228,7 +228,10 @@ def in_world(instance: Instance, command: list[str]) -> list[str]:
 
 
 def throughput(
-    server: Callable[[list[str]], list[str]], client: Callable[[list[str]], list[str]], address: str
+    server: Callable[[list[str]], list[str]],
+    client: Callable[[list[str]], list[str]],
+    address: str,
+    seconds: float = SECONDS,
 ) -> float:
     """iperf3, one stream, in Gbit/s."""
     with subprocess.Popen(
@@ -239,7 +242,7 @@ def throughput(
             if "listening" in line:
                 break
         found = subprocess.run(
-            client(["iperf3", "-c", address, "-p", "5201", "-t", str(SECONDS), "-J"]),
+            client(["iperf3", "-c", address, "-p", "5201", "-t", str(seconds), "-J"]),
             capture_output=True,
             text=True,
             check=True,

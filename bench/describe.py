@@ -1,0 +1,80 @@
+"""Describe calls with filters over a VPC of 10,000 interfaces: raw HTTP on one connection, without a data plane."""
+
+from __future__ import annotations
+
+import http.client
+import socket
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from api import Raw, Server, _ec2, measure, raw_call, start
+from wide import RULES_EACH, Wide
+
+import rows  # isort: skip
+from harness import resident
+
+from ecsnet.model.tables import SCHEMA
+from ecsnet.store.store import Store
+
+SECONDS = 4.0
+
+
+def _filters(**values: str) -> dict[str, str]:
+    found = {}
+    for number, (name, value) in enumerate(values.items(), 1):
+        found[f"Filter.{number}.Name"] = name.replace("_", "-")
+        found[f"Filter.{number}.Value.1"] = value
+    return found
+
+
+def _calls(wide: Wide) -> dict[str, Raw]:
+    group, subnet = rows.identifier("sg", wide.first + 7), rows.identifier("subnet", wide.number * 100 + 3)
+    cases = {
+        "DescribeNetworkInterfaces by vpc-id and status": _filters(vpc_id=wide.vpc, status="available"),
+        "DescribeNetworkInterfaces by group-id": _filters(group_id=group),
+        "DescribeNetworkInterfaces by subnet-id": _filters(subnet_id=subnet),
+        "DescribeNetworkInterfaces by private address": _filters(private_ip_address=wide.address(77)),
+        "DescribeSecurityGroupRules of one group": _filters(group_id=group),
+        "DescribeSecurityGroups by vpc-id": _filters(vpc_id=wide.vpc),
+    }
+
+    def call(name: str, filters: dict[str, str]) -> Raw:
+        return lambda _number: _ec2(name.partition(" ")[0], **filters)
+
+    return {name: call(name, filters) for name, filters in cases.items()}
+
+
+def describes(interfaces: int) -> dict[str, Any]:
+    """Milliseconds per call and bytes of the answer. Every interface is unattached (`available`)."""
+    wide = Wide(number=1, first=0, interfaces=interfaces)
+    with tempfile.TemporaryDirectory() as directory:
+        store = Store(Path(directory) / "store.db", SCHEMA)
+        wide.put_network(store)
+        wide.put_interfaces(store, 1, interfaces, owned=False)
+        store.close()
+        server = start("ecsnet", Path(directory))
+        try:
+            subprocess.run(["chrt", "-a", "-f", "-p", "1", str(server.process.pid)], check=True)
+            return _measure(server, wide)
+        finally:
+            server.process.kill()
+            server.process.wait()
+
+
+def _measure(server: Server, wide: Wide) -> dict[str, Any]:
+    connection = http.client.HTTPConnection("127.0.0.1", server.port)
+    connection.connect()
+    assert connection.sock is not None
+    connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    found: dict[str, Any] = {
+        "interfaces": wide.interfaces,
+        "groups": wide.groups,
+        "rules": wide.groups * (RULES_EACH + 1),
+        "milliseconds": {},
+    }
+    for name, make in _calls(wide).items():
+        found["milliseconds"][name] = measure(server, raw_call(connection, make), seconds=SECONDS, most=1_000)
+    found["resident MB"] = round(resident(server.process.pid), 1)
+    return found

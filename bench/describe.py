@@ -10,13 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from api import Raw, Server, _ec2, measure, raw_call, start
-from wide import RULES_EACH, Wide
-
-import rows  # isort: skip
-from harness import resident
-
 from ecsnet.model.tables import SCHEMA
 from ecsnet.store.store import Store
+from harness import resident
+from wide import RULES_EACH, Wide, rows
 
 SECONDS = 4.0
 

@@ -14,8 +14,6 @@ from pathlib import Path
 from typing import Any, cast
 from unittest.mock import patch
 
-from wide import Wide
-
 from ecsnet.agent.drivers.network import NetworkDriver
 from ecsnet.agent.drivers.nft import NFT_OBJECT
 from ecsnet.agent.drivers.nft_program import program
@@ -28,6 +26,7 @@ from ecsnet.fabric.kernel.plan import Planner
 from ecsnet.hostplan.kernel import HostObject, Namespace, NftElement, NftSet, NftTable
 from ecsnet.model.tables import SCHEMA
 from ecsnet.store.store import Commit, Store
+from wide import Wide
 
 ADDED = 50
 

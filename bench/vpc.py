@@ -22,15 +22,8 @@ from collections.abc import Callable
 from typing import Any
 
 import msgspec
-from wide import Wide
 
-import rows  # isort: skip
 from describe import describes
-from growth import growth
-from harness import resident, summary, write
-from network import connections, throughput
-from vpc_lab import Lab, router
-
 from ecsnet.agent.drivers.nft import NFT_OBJECT, execute
 from ecsnet.agent.drivers.nft_program import NftObject, program
 from ecsnet.agent.libnftables import NftContext
@@ -38,6 +31,10 @@ from ecsnet.hostplan.kernel import NftChain, NftElement
 from ecsnet.hostplan.plan import HostObjectUnion
 from ecsnet.model import tables as t
 from ecsnet.testing.world import TestWorld, throw_away_world
+from growth import growth
+from harness import resident, summary, write
+from network import connections, throughput
+from wide import Lab, Wide, router, rows
 
 LINKED = 1_000
 """Interfaces of one VPC that get namespaces and links."""

@@ -15,10 +15,13 @@ TESTS = Path(__file__).resolve().parents[1] / "tests"
 sys.path += [str(TESTS / "network"), str(TESTS / "compile")]
 
 import rows  # noqa: E402
+from vpc_lab import Lab, router  # noqa: E402
 
 from ecsnet.fabric.kernel import naming  # noqa: E402
 from ecsnet.model import tables as t  # noqa: E402
 from ecsnet.store.store import Store, Transaction  # noqa: E402
+
+__all__ = ["Lab", "Wide", "router", "rows"]
 
 GROUPS_EACH, RULES_EACH = 5, 60
 MEMBERS = 100

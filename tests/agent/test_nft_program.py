@@ -72,6 +72,17 @@ def test_a_changed_chain_is_emptied_and_filled_in_one_transaction() -> None:
     ]
 
 
+def test_rules_behind_those_that_are_there_are_added_and_touch_no_counter() -> None:
+    longer = msgspec.structs.replace(OWN, rules=(*OWN.rules, NftRule(text="drop")))
+    assert lines([longer], [], ALL) == ["add chain inet ecs own", "add rule inet ecs own drop"]
+
+
+def test_a_chain_whose_rules_are_not_known_is_emptied() -> None:
+    read = msgspec.structs.replace(OWN, rules=())
+    made = lines([OWN], [], [read if item is OWN else item for item in ALL])
+    assert made[1].startswith("flush chain inet ecs own")
+
+
 def test_withdrawing_takes_the_publication_before_the_chain_before_the_set() -> None:
     assert lines([], [GATES, OWN, PUBLISH], ALL) == [
         'delete element inet ecs gates { "e1" }',

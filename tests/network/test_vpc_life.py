@@ -14,9 +14,12 @@ import rows
 from vpc_lab import Lab, Task, router
 
 from ecsnet.agent.namespaces import MARKER
+from ecsnet.fabric.kernel import naming
 from ecsnet.testing.world import TestWorld, throw_away_world, wait_until
 
 pytestmark = pytest.mark.network
+
+SERVERS_RULES = naming.union_chain([rows.identifier("sg", 2)], "in")
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +73,6 @@ def test_what_was_unwanted_while_no_agent_lived_goes(lab: Lab) -> None:
     lab.net.start_agent()
     kept = [item for item in lab.plan() if server.netns not in item.key and server.link not in item.key]
     kept = [item for item in kept if f"/{server.address}" not in item.key and f" {server.address}" not in item.key]
-    kept = [item for item in kept if "eni_0002" not in item.key]
     lab.net.sync(kept, failures=True)
     assert server.netns not in lab.net.run(router(), "ls", "/run/netns").stdout.split()
     assert server.link not in lab.net.run(router(), "nft", "list", "ruleset").stdout
@@ -113,7 +115,7 @@ def test_an_agent_killed_in_the_middle_of_a_change_leaves_work_that_the_next_fin
         ("{router}", "ip", "route", "delete", "{address}/32"),
         ("{router}", "ip", "link", "delete", "{link}"),
         ("{router}", "ip", "link", "set", "{link}", "down"),
-        ("{router}", "nft", "flush", "chain", "inet", "ecs", "eni_000200000000_in"),
+        ("{router}", "nft", "flush", "chain", "inet", "ecs", SERVERS_RULES),
         ("{router}", "nft", "delete", "element", "inet", "ecs", "sg_in", "{{ {link} }}"),
         ("{router}", "nft", "flush", "ruleset"),
         ("{router}", "umount", "/run/netns/{task}"),
@@ -146,7 +148,7 @@ def test_drift_is_repaired(lab: Lab, damage: tuple[str, ...]) -> None:
 def test_an_added_rule_does_not_stay(lab: Lab) -> None:
     client, server = pair(lab)
     before = lab.net.ask("stats")["drift"]
-    hole = ("nft", "insert", "rule", "inet", "ecs", "eni_000200000000_in", "tcp", "dport", "81", "accept")
+    hole = ("nft", "insert", "rule", "inet", "ecs", SERVERS_RULES, "tcp", "dport", "81", "accept")
     assert lab.net.run(router(), *hole).returncode == 0
     wait_until(lambda: lab.net.ask("stats")["drift"] > before, 10.0, "the rule was not seen")
     lab.net.apply()

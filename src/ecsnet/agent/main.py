@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import fcntl
+import gc
 import json
 import os
 import resource
@@ -141,6 +142,7 @@ class Agent:
                 if isinstance(message, Sync):
                     self._speed = message.speed
                     self.converge.sync(message)
+                    gc.freeze()  # a plan lives long, and is not looked through for garbage again and again
                 else:
                     self.converge.delta(message)
             if look:
@@ -265,6 +267,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     _soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    gc.set_threshold(50_000, 50, 100)
     agent = Agent(options.state, read_back=options.read_back)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: agent.stop())

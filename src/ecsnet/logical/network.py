@@ -92,7 +92,7 @@ class Port(LogicalObject, frozen=True, kw_only=True, gc=False):
     groups: tuple[str, ...]
 
 
-class FilterRule(LogicalObject, frozen=True, kw_only=True, gc=False):
+class FilterRule(LogicalObject, frozen=True, kw_only=True, gc=False, cache_hash=True):
     """Admits packets of a protocol from (or to) one network, the members of one group or the blocks of one list."""
 
     id: str
@@ -112,7 +112,7 @@ class FilterRule(LogicalObject, frozen=True, kw_only=True, gc=False):
     """Id and IP version of an `AddressList` of the router."""
 
 
-class FilterGroup(LogicalObject, frozen=True, kw_only=True, gc=False):
+class FilterGroup(LogicalObject, frozen=True, kw_only=True, gc=False, cache_hash=True):
     """A stateful filter shared by its member ports; what no rule admits is dropped. Rules have no order."""
 
     router: str

@@ -85,10 +85,16 @@ def _skeleton(item: NftChain, old: NftObject | None) -> Command:
     return _make(_chain(item), msgspec.structs.replace(item, rules=rules))
 
 
-def _refill(item: NftChain, present: bool) -> Command:
-    lines = [_flush(item)] if present else []
-    lines += [_rule(item, rule) for rule in item.rules]
-    return _make("\n".join(lines), item)
+def _refill(item: NftChain, old: NftObject | None) -> Command:
+    """All rules anew; where the new ones come behind those that are there, these alone, so that no counter is lost.
+
+    A chain of which no rule is known may have some all the same.
+    """
+    known = old.rules if isinstance(old, NftChain) else ()
+    if known and item.rules[: len(known)] == known:
+        return _make("\n".join(_rule(item, rule) for rule in item.rules[len(known) :]), item)
+    lines = [_flush(item)] if old is not None else []
+    return _make("\n".join((*lines, *(_rule(item, rule) for rule in item.rules))), item)
 
 
 def _add_elements(items: list[NftElement]) -> list[Command]:
@@ -144,13 +150,17 @@ def program(put: list[NftObject], remove: list[NftObject], present: Mapping[str,
         if isinstance(item, NftTable):
             commands += _tables(item, present.get(item.key))
     if older_sets or older_chains:
-        emptied = [item for item in chains if item.key in present]
-        commands += [_make(_flush(item), _empty(item)) for item in emptied]
+        commands += [_make(_flush(item), _empty(item)) for item in chains if item.key in present]
         commands += [_delete_chain(item) for item in older_chains]
         commands += [_delete_set(item, present) for item in older_sets]
     commands += [_make(_set(item), item) for item in sets]
     commands += [_skeleton(item, None if item.key in remade else present.get(item.key)) for item in chains]
-    commands += [_refill(item, item.key in present) for item in chains if item.rules or item.key in present]
+    emptied = bool(older_sets or older_chains)
+    commands += [
+        _refill(item, old if old is None or not emptied else _empty(item))
+        for item in chains
+        if ((old := present.get(item.key)) is not None or item.rules) and (emptied or old != item)
+    ]
     stale = [
         old
         for item in elements

@@ -1,4 +1,4 @@
-.PHONY: demo test lint soak bench clean install
+.PHONY: demo test lint soak bench modes clean install
 
 PYTHON := .venv/bin/python
 
@@ -24,6 +24,10 @@ soak: ## kernel and reach on random networks, 10,000 changes of 200 packets each
 bench: ## ours and the comparison side by side; writes bench/results/*.json
 	@scripts/install.sh test
 	$(PYTHON) bench/run.py
+
+modes: ## compare bridge, host and awsvpc on this machine; writes docs/network-modes.md
+	@scripts/install.sh run
+	.venv/bin/ecsnet modes --write-doc docs
 
 clean: ## take the world down and remove what installation made
 	@[ ! -x .venv/bin/ecsnet ] || .venv/bin/ecsnet down

@@ -100,16 +100,21 @@ def down(
 ) -> None:
     """Stop ecsnet and take its world down: no process, namespace or file of it is left."""
     home = default_home()
-    found = running(home)
-    if found is not None:
-        os.kill(found[0], signal.SIGTERM)
-        _wait_gone(home, found[0])
-    World(home.path).down()
+    stop(home)
     if keep_state:
         console().print("ecsnet is down. Its resources are kept; `ecsnet up` builds the network again.")
         return
     shutil.rmtree(home.path, ignore_errors=False) if home.path.exists() else None
     console().print("ecsnet is down; nothing of it is left.")
+
+
+def stop(home: Home) -> None:
+    """End control and everything in the world; the files stay."""
+    found = running(home)
+    if found is not None:
+        os.kill(found[0], signal.SIGTERM)
+        _wait_gone(home, found[0])
+    World(home.path).down()
 
 
 def _wait_gone(home: Home, pid: int) -> None:

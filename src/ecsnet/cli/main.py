@@ -8,6 +8,7 @@ import typer
 
 from ecsnet.cli import demo, deploy, flows, lifecycle, probe, show, standin, traffic, verify, why
 from ecsnet.cli.errors import CliError
+from ecsnet.cli.modes.command import modes
 
 app = typer.Typer(
     name="ecsnet",
@@ -34,6 +35,7 @@ app.command(rich_help_panel="Packets")(probe.capture)
 app.command(rich_help_panel="Packets")(traffic.curl)
 app.command(rich_help_panel="Packets")(why.why)
 app.command(rich_help_panel="Packets")(verify.verify)
+app.command(rich_help_panel="Packets")(modes)
 app.command("exec", rich_help_panel="Packets")(traffic.execute)
 app.command("stand-in", rich_help_panel="Packets")(standin.stand_in)
 

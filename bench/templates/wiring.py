@@ -54,21 +54,26 @@ class Plan:
         self._stacks[template] = name = _stack_name(template, len(self._stacks))
         parameters: dict[str, Value] = {}
         for parameter, rests in self._imports(template).items():
-            exporter = self._catalog.exporter(template, frozenset(rests))
-            if exporter is not None and exporter not in self._stacks:
-                stack = self._add(self._catalog.root(exporter))
-            elif exporter is not None:
-                stack = self._stacks[exporter]
-            else:
-                continue
-            prefix = next(name.parameter for name in exporter.exports if name.rest in rests)
-            if parameter in template.parameters and prefix == "AWS::StackName":
+            stack = self._exporters(template, rests)
+            if parameter in template.parameters and stack is not None:
                 parameters[parameter] = stack
         for parameter, declared in template.parameters.items():
             if parameter not in parameters and declared.get("Default") is None:
                 parameters[parameter] = self._value(template, parameter, declared)
         self.steps.append(Step(stack=name, template=template, parameters=parameters))
         return name
+
+    def _exporters(self, template: Template, rests: set[str]) -> str | None:
+        """Plan the stacks that export some names; returns the one whose own name the exports begin with."""
+        found = None
+        missing = frozenset(rests)
+        while missing and (exporter := self._catalog.exporter(template, missing)) is not None:
+            stack = self._stacks.get(exporter) or self._add(self._catalog.root(exporter))
+            met = [name for name in exporter.exports if name.rest in missing]
+            if found is None and any(name.parameter == "AWS::StackName" for name in met):
+                found = stack
+            missing -= {name.rest for name in met}
+        return found
 
     def _imports(self, template: Template) -> Mapping[str, set[str]]:
         """What it and its parts import, by the parameter that names the exporting stack.
@@ -79,7 +84,8 @@ class Plan:
         own = {name.rest for one in self._catalog.whole(template) for name in one.exports}
         for one in self._catalog.whole(template):
             for name in one.imports:
-                if name.rest not in own:
+                optional = one.parameters.get(name.parameter, {}).get("Default") == ""
+                if name.rest not in own and not optional:
                     found.setdefault(name.parameter or f"={name.rest}", set()).add(name.rest)
         return dict(sorted(found.items()))
 
@@ -136,6 +142,7 @@ _BY_NAME = (
     (r"private.*subnets?", "PrivateSubnetIds"),
     (r"subnet(id)?s$", "PublicSubnetIds"),
     (r"subnet(id)?$", "PublicSubnet1"),
+    (r"ec2capacityprovider|^capacityprovider", "CapacityProvider"),
     (r"cluster(name)?$", "ClusterName"),
     (r"(execution|service|task|autoscaling).*role|role(arn)?$", "RoleArn"),
     (r"securitygroup", "SecurityGroup"),

@@ -178,6 +178,16 @@ class StackEvent(Record, frozen=True, kw_only=True, gc=False):
     token: str | None = None
 
 
+class Signal(Record, frozen=True, kw_only=True, gc=False):
+    """A SignalResource call: counts once for each unique id."""
+
+    stack: str
+    logical: str
+    unique: str
+    success: bool
+    at: float
+
+
 class Export(Record, frozen=True, kw_only=True, gc=False):
     account: str
     region: str

@@ -104,6 +104,11 @@ STACK_RESOURCES = Table(
     name="stack_resource", record=cloudformation.StackResource, key=lambda r: stack_resource_key(r.stack, r.logical)
 )
 STACK_EVENTS = Table(name="stack_event", record=cloudformation.StackEvent, key=lambda r: f"{r.stack}|{r.number:08d}")
+STACK_SIGNALS = Table(
+    name="stack_signal",
+    record=cloudformation.Signal,
+    key=lambda r: f"{stack_resource_key(r.stack, r.logical)}|{r.unique}",
+)
 EXPORTS = Table(
     name="stack_export", record=cloudformation.Export, key=lambda r: export_key(r.account, r.region, r.name)
 )
@@ -581,6 +586,11 @@ STACK_RESOURCES_BY_PHYSICAL = Index(
     name="stack_resource_by_physical", table=STACK_RESOURCES, values=lambda r: (r.physical.id,) if r.physical else ()
 )
 STACK_EVENTS_BY_STACK = Index(name="stack_event_by_stack", table=STACK_EVENTS, values=lambda r: (r.stack,))
+STACK_SIGNALS_BY_RESOURCE = Index(
+    name="stack_signal_by_resource",
+    table=STACK_SIGNALS,
+    values=lambda r: (stack_resource_key(r.stack, r.logical),),
+)
 EXPORTS_BY_SCOPE = Index(name="stack_export_by_scope", table=EXPORTS, values=lambda r: (scope(r.account, r.region),))
 EXPORTS_BY_STACK = Index(name="stack_export_by_stack", table=EXPORTS, values=lambda r: (r.stack,))
 CHANGE_SETS_BY_STACK = Index(name="change_set_by_stack", table=CHANGE_SETS, values=lambda r: (r.stack,))

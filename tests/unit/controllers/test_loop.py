@@ -78,5 +78,8 @@ def test_every_mark_has_a_controller() -> None:
         marks.DEFINITION,
         marks.INSTANCE,
         marks.CONTAINER_AGENT,
+        marks.GROUP,
+        marks.MEMBER,
+        marks.PROVIDER,
         marks.PEERING,
     }

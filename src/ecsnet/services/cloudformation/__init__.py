@@ -8,11 +8,11 @@ or agent packages.
 from __future__ import annotations
 
 from ecsnet.services.call import Call, Operation, Reply, Request, read, write
-from ecsnet.services.cloudformation import changesets, describe, stacks
+from ecsnet.services.cloudformation import changesets, describe, signals, stacks
 from ecsnet.services.cloudformation.intake import intake, intake_text
 from ecsnet.services.cloudformation.registry import PROVISIONERS
 
-_TYPES = PROVISIONERS.keys()
+_TYPES = PROVISIONERS
 
 
 def _create_stack(call: Call, request: Request) -> Reply:
@@ -56,4 +56,5 @@ OPERATIONS: tuple[Operation, ...] = (
     read("ListChangeSets", changesets.list_change_sets),
     read("ListExports", describe.list_exports),
     read("ListImports", describe.list_imports),
+    *signals.OPERATIONS,
 )

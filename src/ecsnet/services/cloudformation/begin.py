@@ -20,6 +20,7 @@ from ecsnet.services.cloudformation.remove import begin_deleting
 from ecsnet.services.cloudformation.resolve import plan_of, properties_of
 from ecsnet.services.cloudformation.resources.base import Backed, Native, Provisioner, Tools
 from ecsnet.services.cloudformation.schema import replacing
+from ecsnet.services.cloudformation.signals import forget_signals
 
 _REPLACES = "Requested update requires the creation of a new physical resource; hence creating one."
 
@@ -102,6 +103,7 @@ def _begin_restoring(call: Call, tools: Tools, row: StackResource) -> None:
 
 def _start(call: Call, tools: Tools, row: StackResource, provisioner: Provisioner, reason: str | None) -> None:
     assert row.wanted is not None
+    forget_signals(call, row)
     properties = row.wanted.properties
     row = set_resource(call, row, BEGUN[row.doing or "create"], reason, properties=properties)
     if isinstance(provisioner, Backed):

@@ -16,6 +16,7 @@ from ecsnet.model.cloudformation import MOVING, Physical, Stack, StackResource, 
 from ecsnet.services.cloudformation.journal import resources_of, stack_of
 from ecsnet.services.cloudformation.resolve import plan_of
 from ecsnet.services.cloudformation.resources.base import Backed, Broken, Observed, Ready, Tools, Waiting
+from ecsnet.services.cloudformation.signals import signalled, signals_until
 from ecsnet.store.snapshot import Reader
 
 STABILISE_SECONDS = 3 * 3600.0
@@ -69,11 +70,11 @@ def moves(reader: Reader, tools: Tools, stack_id: str, now: float, speed: float)
     if stack.status in _APPLYING:
         return tuple(_apply(reader, tools, stack, rows, now, speed))
     if stack.status in _DELETING:
-        return tuple(_delete(reader, tools, stack, rows))
+        return tuple(_delete(reader, tools, stack, rows, now, speed))
     if stack.status is StackStatus.UPDATE_ROLLBACK_IN_PROGRESS:
-        return tuple(_restore(reader, tools, rows))
+        return tuple(_restore(reader, tools, rows, now, speed))
     if stack.status in _CLEANING:
-        return tuple(_clean(reader, tools, stack, rows))
+        return tuple(_clean(reader, tools, stack, rows, now, speed))
     return ()
 
 
@@ -87,26 +88,31 @@ def timed_out(stack: Stack, now: float, speed: float) -> bool:
 def due(reader: Reader, stack_id: str, speed: float) -> float | None:
     """When to ask again even if nothing is committed: the next time limit, in epoch seconds."""
     stack = stack_of(reader, stack_id)
-    times = [
-        row.began + STABILISE_SECONDS / speed
-        for row in resources_of(reader, stack_id).values()
-        if row.stage == "settling"
-    ]
+    settling = [row for row in resources_of(reader, stack_id).values() if row.stage == "settling"]
+    times = [row.began + STABILISE_SECONDS / speed for row in settling]
+    times += [until for row in settling if (until := signals_until(reader, row, speed)) is not None]
     if stack.timeout_minutes is not None and stack.status is StackStatus.CREATE_IN_PROGRESS:
         times.append(stack.began + stack.timeout_minutes * 60 / speed)
     return min(times, default=None)
 
 
-def observed(reader: Reader, tools: Tools, row: StackResource) -> Observed:
-    """What is seen of a resource that settles."""
+def observed(reader: Reader, tools: Tools, row: StackResource, now: float, speed: float) -> Observed:
+    """What is seen of a resource that settles; one with a creation policy waits for its signals as well."""
     provisioner = tools.provisioners[row.type if row.doing != "delete" else removal(row).type]
     if isinstance(provisioner, Backed):
         return Ready()
     target = removal(row) if row.doing == "delete" else row.physical
     if target is None:
         return Broken(reason="it was never made")
-    look = provisioner.gone if row.doing == "delete" else provisioner.ready
-    return look(reader, target.id, json.loads(target.properties))
+    key = target.id
+    if provisioner.seen_by is not None:
+        key = json.loads(target.attributes)[provisioner.seen_by]
+    if row.doing == "delete":
+        return provisioner.gone(reader, key, json.loads(target.properties))
+    seen = provisioner.ready(reader, key, json.loads(target.properties))
+    if isinstance(seen, Ready) and row.doing in ("create", "replace"):
+        return signalled(reader, row, target, seen, now, speed)
+    return seen
 
 
 def removal(row: StackResource) -> Physical:
@@ -118,7 +124,7 @@ def removal(row: StackResource) -> Physical:
 
 
 def _settle(reader: Reader, tools: Tools, row: StackResource, now: float, speed: float) -> Iterator[Move]:
-    seen = observed(reader, tools, row)
+    seen = observed(reader, tools, row, now, speed)
     if isinstance(seen, Waiting):
         if now - row.began < STABILISE_SECONDS / speed:
             return
@@ -149,11 +155,13 @@ def _apply(
         yield Turn(completes=True)
 
 
-def _delete(reader: Reader, tools: Tools, stack: Stack, rows: Mapping[str, StackResource]) -> Iterator[Move]:
+def _delete(
+    reader: Reader, tools: Tools, stack: Stack, rows: Mapping[str, StackResource], now: float, speed: float
+) -> Iterator[Move]:
     outside = [row for row in rows.values() if row.stage in _OUTSIDE]
     yield from (Work(logical=row.logical) for row in outside)
     victims = {row.logical: _targets(row) for row in rows.values() if row.stage != "done"}
-    yield from _remove(reader, tools, rows, victims)
+    yield from _remove(reader, tools, rows, victims, now, speed)
     if all(row.stage in ("done", "failed") for row in rows.values()):
         yield Turn(completes=True)
     elif _stuck(rows, victims):
@@ -172,7 +180,9 @@ def _held_back(reader: Reader, stack: Stack) -> bool:
     return False
 
 
-def _clean(reader: Reader, tools: Tools, stack: Stack, rows: Mapping[str, StackResource]) -> Iterator[Move]:
+def _clean(
+    reader: Reader, tools: Tools, stack: Stack, rows: Mapping[str, StackResource], now: float, speed: float
+) -> Iterator[Move]:
     if _held_back(reader, stack):
         return
     yield from (Work(logical=row.logical) for row in rows.values() if row.stage in _OUTSIDE)
@@ -181,7 +191,7 @@ def _clean(reader: Reader, tools: Tools, stack: Stack, rows: Mapping[str, StackR
         for row in rows.values()
         if row.stage not in ("done", "failed")
     }
-    yield from _remove(reader, tools, rows, victims)
+    yield from _remove(reader, tools, rows, victims, now, speed)
     if any(child.status in MOVING for child in reader.find(tables.STACKS_BY_PARENT, stack.id)):
         return
     if all(row.stage in ("done", "failed") for row in rows.values()) or _stuck(rows, victims):
@@ -213,6 +223,8 @@ def _remove(
     tools: Tools,
     rows: Mapping[str, StackResource],
     victims: Mapping[str, tuple[Physical, ...]],
+    now: float,
+    speed: float,
 ) -> Iterator[Move]:
     for logical in victims:
         row = rows[logical]
@@ -220,7 +232,7 @@ def _remove(
             if not _dependants(logical, victims):
                 yield Begin(logical=logical)
         elif row.stage == "settling":
-            seen = observed(reader, tools, row)
+            seen = observed(reader, tools, row, now, speed)
             if not isinstance(seen, Waiting):
                 yield Observe(logical=logical, seen=seen)
 
@@ -233,13 +245,15 @@ def _stuck(rows: Mapping[str, StackResource], victims: Mapping[str, tuple[Physic
     )
 
 
-def _restore(reader: Reader, tools: Tools, rows: Mapping[str, StackResource]) -> Iterator[Move]:
+def _restore(
+    reader: Reader, tools: Tools, rows: Mapping[str, StackResource], now: float, speed: float
+) -> Iterator[Move]:
     open_rows = {row.logical: row for row in rows.values() if row.stage not in ("done", "failed")}
     for row in open_rows.values():
         if row.stage in _OUTSIDE:
             yield Work(logical=row.logical)
         elif row.stage == "settling":
-            seen = observed(reader, tools, row)
+            seen = observed(reader, tools, row, now, speed)
             if not isinstance(seen, Waiting):
                 yield Observe(logical=row.logical, seen=seen)
         elif row.stage == "waiting":

@@ -17,7 +17,7 @@ def environment(call: Call, tools: Tools, stack: Stack, row: StackResource, fetc
     return Env(
         call=call,
         operations=tools.operations,
-        types=tools.provisioners.keys(),
+        types=tools.provisioners,
         naming=naming(stack, row),
         fetched=fetched,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 from collections.abc import Mapping
 from typing import Any
@@ -41,7 +42,7 @@ async def intake(outside: Outside, request: Request) -> Request:
         declared = declarations(document.get("Parameters"))
     except AttributeError:
         raise ValidationError("Template format error: Parameters must be an object.") from None
-    found = await _ssm_values(outside, ssm_names(declared, given))
+    found = await _ssm_values(outside, declared, ssm_names(declared, given))
     processed = await _transformed(outside, document, given, found, request)
     check_form(processed)
     return {**request, TEMPLATE: body, PROCESSED: json.dumps(processed, default=str), GIVEN: given, SSM: found}
@@ -113,7 +114,14 @@ def given_parameters(request: Request, stack: Stack | None) -> dict[str, str]:
     return given
 
 
-async def _ssm_values(outside: Outside, names: Mapping[str, str]) -> dict[str, str]:
+def _is_image(kind: str, name: str) -> bool:
+    """Whether a parameter is one of AWS's public ones for machine images; any id will do, as nothing runs from it."""
+    return name.startswith("/aws/service/") and ("AWS::EC2::Image::Id" in kind or name.endswith("/image_id"))
+
+
+async def _ssm_values(
+    outside: Outside, declared: Mapping[str, Mapping[str, Any]], names: Mapping[str, str]
+) -> dict[str, str]:
     values = {}
     for parameter, name in names.items():
         try:
@@ -121,6 +129,9 @@ async def _ssm_values(outside: Outside, names: Mapping[str, str]) -> dict[str, s
         except AwsError as error:
             if "NotFound" not in error.code:
                 raise
+            if _is_image(str(declared[parameter]["Type"]), name):
+                values[parameter] = f"ami-{hashlib.sha256(name.encode()).hexdigest()[:17]}"
+                continue
             raise ValidationError(
                 f"Unable to fetch parameters [{name}] from parameter store for this account. (parameter {parameter})"
             ) from None

@@ -64,7 +64,7 @@ def take(call: Call, tools: Tools, row: StackResource, made: Made) -> None:
         row = set_resource(call, row, BEGUN[row.doing], "Resource creation Initiated")
     else:
         call.tx.put(tables.STACK_RESOURCES, row)
-    seen = observed(call.tx, tools, row)
+    seen = observed(call.tx, tools, row, call.now, call.settings.speed)
     if isinstance(seen, Ready | Broken):
         settle(call, row, seen, note=made.note)
 

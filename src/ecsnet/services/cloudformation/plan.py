@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -51,6 +52,15 @@ MAX_RESOURCES = 500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Signals:
+    """What a CreationPolicy asks for."""
+
+    count: int
+    timeout: float
+    """Seconds."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Resource:
     """One resource that the template asks for under the conditions that hold."""
 
@@ -63,6 +73,8 @@ class Resource:
     retain: Retain
     """DeletionPolicy."""
     retain_on_replace: bool
+    signals: Signals | None = None
+    """Of its CreationPolicy."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -186,8 +198,27 @@ def make_plan(processed: str, parameters: tuple[Parameter, ...], identity: Ident
             depends_on=tuple(sorted(needs[logical])),
             retain="always" if deletion == "Retain" else "except-on-create" if deletion == _EXCEPT else "no",
             retain_on_replace=_policy(resource, "UpdateReplacePolicy", scope) == "Retain",
+            signals=_signals(logical, resource, scope),
         )
     return Plan(resources=resources, outputs=outputs, scope=scope)
+
+
+_TIMEOUT = re.compile(r"PT(?=\d)(?:(\d+)H)?(?:(\d+)M)?(?:(\d+)S)?")
+
+
+def _signals(logical: str, resource: Mapping[str, Any], scope: Scope) -> Signals | None:
+    """User guide, "CreationPolicy attribute". Raises ValidationError for a timeout that is no ISO 8601 duration."""
+    policy = evaluate(_decided(resource.get("CreationPolicy") or {}, scope), scope)
+    asked = policy.get("ResourceSignal") if isinstance(policy, dict) else None
+    if not isinstance(asked, dict):
+        return None
+    timeout = _TIMEOUT.fullmatch(str(asked.get("Timeout", "PT5M")))
+    if timeout is None:
+        raise ValidationError(f"Template error: {logical} has an invalid Timeout {asked.get('Timeout')!r}.")
+    hours, minutes, seconds = (int(part or 0) for part in timeout.groups())
+    percent = int((policy.get("AutoScalingCreationPolicy") or {}).get("MinSuccessfulInstancesPercent", 100))
+    count = -(-int(asked.get("Count", 1)) * percent // 100)
+    return Signals(count=count, timeout=hours * 3600.0 + minutes * 60 + seconds)
 
 
 _EXCEPT = "RetainExceptOnCreate"

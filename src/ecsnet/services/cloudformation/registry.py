@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ecsnet.services.cloudformation.resources import (
+    autoscaling,
     custom,
     ec2,
     ec2_flow_log,
@@ -25,9 +26,23 @@ from ecsnet.services.cloudformation.resources import (
 )
 from ecsnet.services.cloudformation.resources.base import Provisioner
 
-PROVISIONERS: Mapping[str, Provisioner] = {
-    provisioner.type: provisioner
+
+class _Provisioners(dict[str, Provisioner]):
+    """By type. Custom resources that are not known by name are recorded, whatever they are called."""
+
+    def __contains__(self, kind: object) -> bool:
+        return super().__contains__(kind) or (isinstance(kind, str) and custom.is_custom(kind))
+
+    def __missing__(self, kind: str) -> Provisioner:
+        if not custom.is_custom(kind):
+            raise KeyError(kind)
+        return custom.recorded(kind)
+
+
+PROVISIONERS: Mapping[str, Provisioner] = _Provisioners(
+    (provisioner.type, provisioner)
     for module in (
+        autoscaling,
         custom,
         ec2,
         ec2_flow_log,
@@ -47,4 +62,4 @@ PROVISIONERS: Mapping[str, Provisioner] = {
         storage,
     )
     for provisioner in module.PROVISIONERS
-}
+)

@@ -62,7 +62,7 @@ def begin_deleting(call: Call, tools: Tools, stack: Stack, row: StackResource) -
     provisioner.delete(env, target.id, json.loads(target.properties))
     row = replace(row, stage="settling")
     call.tx.put(tables.STACK_RESOURCES, row)
-    seen = observed(call.tx, tools, row)
+    seen = observed(call.tx, tools, row, call.now, call.settings.speed)
     if isinstance(seen, Ready | Broken):
         settle(call, row, seen)
 

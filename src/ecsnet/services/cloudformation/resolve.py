@@ -14,6 +14,7 @@ from ecsnet.services.cloudformation.errors import ValidationError
 from ecsnet.services.cloudformation.intrinsics import Scope, evaluate, text
 from ecsnet.services.cloudformation.journal import resource_of
 from ecsnet.services.cloudformation.plan import Identity, Plan, Resource, make_plan
+from ecsnet.services.cloudformation.resources.custom import is_custom
 from ecsnet.services.cloudformation.schema import conform
 from ecsnet.store.snapshot import Reader
 
@@ -60,6 +61,10 @@ def live_scope(reader: Reader, stack: Stack, plan: Plan) -> Scope:
     def attribute(name: str, wanted: str) -> Any:
         found = physical(name)
         attributes = json.loads(found.attributes)
+        if wanted not in attributes and is_custom(found.type):
+            raise ValidationError(
+                f"ecsnet does not run the function behind {name} ({found.type}), so its attribute {wanted} is unknown."
+            )
         if wanted not in attributes:
             raise ValidationError(
                 f"Template error: resource {name} ({found.type}) does not support attribute type {wanted} in "

@@ -148,6 +148,9 @@ class Native:
     """(env, id, before, after). None: every change replaces."""
     ready: Callable[[Reader, str, Properties], Observed] = _always_ready
     gone: Callable[[Reader, str, Properties], Observed] = _always_ready
+    seen_by: str | None = None
+    """The attribute by which `ready` and `gone` know the resource, when its id says too little (a name that other
+    accounts may use too)."""
     fetch: Callable[[Outside, Properties], Awaitable[Any]] | None = None
     """Brings what `create` and `update` need from outside the store; not run when an update is rolled back."""
     always_update: bool = False

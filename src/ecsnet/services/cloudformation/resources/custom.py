@@ -82,6 +82,20 @@ def _nothing_to_delete(env: Env, id_: str, p: Properties) -> None:
     return None
 
 
+def is_custom(kind: str) -> bool:
+    """Whether a type stands for a function of the template's author."""
+    return kind.startswith("Custom::") or kind == "AWS::CloudFormation::CustomResource"
+
+
+def recorded(kind: str) -> Native:
+    """A custom resource whose function is not run: it can be depended on, but it has no attributes."""
+    return Native(type=kind, create=_record, update=_nothing_to_update, delete=_nothing_to_delete)
+
+
+def _record(env: Env, p: Properties) -> Made:
+    return Made(id=env.naming.name(128), note="Recorded only: ecsnet does not run the function behind it.")
+
+
 PROVISIONERS = (
     Native(type="Custom::VpcRestrictDefaultSG", create=_restrict, update=_update_restriction, delete=_unrestrict),
     Backed(type="Custom::S3AutoDeleteObjects", create=_remember_bucket, update=_update_bucket, delete=_empty),

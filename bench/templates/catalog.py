@@ -78,6 +78,17 @@ class Template:
         names = (self._shared(value) for value in _import_values(self.body))
         return frozenset(name for name in names if name is not None)
 
+    @cached_property
+    def hosted_zones(self) -> frozenset[str]:
+        """Names of the zones that it expects in the account, as far as literals and defaults tell."""
+        found = set()
+        for resource in self._resources():
+            properties = resource.get("Properties")
+            text = _as_sub(properties.get("HostedZoneName")) if isinstance(properties, Mapping) else None
+            if text is not None:
+                found.add(_REFERENCE.sub(lambda match: str(self.parameters.get(match[1], {}).get("Default", "")), text))
+        return frozenset(name.rstrip(".") for name in found if name.strip("."))
+
     def _resources(self) -> Iterator[Mapping[str, Any]]:
         for resource in (self.body.get("Resources") or {}).values():
             if isinstance(resource, Mapping):

@@ -105,6 +105,8 @@ def attempt(catalog: Catalog, template: Template, limit: float) -> Result:
     fetch("POST", "/_ecsnet/reset")
     root = catalog.root(template)
     plan = Plan(catalog, root)
+    for zone in {name for step in plan.steps if step.template for name in step.template.hosted_zones}:
+        aws("route53").create_hosted_zone(Name=zone, CallerReference=zone)
     began = time.monotonic()
     reason = ""
     for step in plan.steps:

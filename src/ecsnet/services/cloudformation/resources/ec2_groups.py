@@ -112,11 +112,19 @@ def _group_of(env: Env, p: Properties) -> str:
 
 
 def _create_rule(direction: str, env: Env, p: Properties) -> Made:
-    reply = env.run(
-        "ec2",
-        f"AuthorizeSecurityGroup{direction}",
-        {"GroupId": _group_of(env, p), "IpPermissions": [permission(p)]},
-    )
+    """A rule that the group has already is taken for this one: public templates write rules in both places, inline and
+    as resources, and deploy. It stays the group's own."""
+    try:
+        reply = env.run(
+            "ec2",
+            f"AuthorizeSecurityGroup{direction}",
+            {"GroupId": _group_of(env, p), "IpPermissions": [permission(p)]},
+        )
+    except AwsError as error:
+        if error.code != "InvalidPermission.Duplicate":
+            raise
+        name = env.naming.name(64)
+        return Made(id=name, attributes={"Id": name}, note=f"Made already: {error.message}.")
     rule = reply["SecurityGroupRules"][0]["SecurityGroupRuleId"]
     return Made(id=rule, attributes={"Id": rule})
 

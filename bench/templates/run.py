@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import os
 import re
+import signal
 import subprocess
 import sys
 import tempfile
@@ -171,6 +172,7 @@ def main() -> None:
     options = parser.parse_args()
     catalog = read(INPUTS)
     services, networks = ([one for one in chosen if re.search(options.only, one.name)] for chosen in wanted(catalog))
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit("ended"))
     failed = ecsnet("up", "--port", PORT, "--speed", SPEED, limit=60)
     if failed:
         sys.exit(failed)

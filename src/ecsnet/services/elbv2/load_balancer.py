@@ -34,6 +34,16 @@ from ecsnet.services.elbv2.paging import page
 
 Scheme = Literal["internet-facing", "internal"]
 
+_NETWORK_HOSTED_ZONES = {
+    "us-east-1": "Z26RNL4JYFTOTI",
+    "us-east-2": "ZLMOA37VPKANP",
+    "us-west-1": "Z24FKFUX50B4VW",
+    "us-west-2": "Z18D5FSROUN65G",
+    "eu-central-1": "Z3F0SRJ5LGBH90",
+    "eu-west-1": "Z2IFOLAFXWLO4F",
+}
+"""Of network load balancers (General Reference, "Elastic Load Balancing endpoints and quotas")."""
+
 _HOSTED_ZONES = {
     "us-east-1": "Z35SXDOTRQ7X7K",
     "us-east-2": "Z3AADJGX6KTTL2",
@@ -330,7 +340,8 @@ def describe(call: Call, balancer: LoadBalancer) -> dict[str, Any]:
         "SecurityGroups": list(balancer.groups),
         "IpAddressType": balancer.ip_address_type,
     }
-    zone = _HOSTED_ZONES.get(balancer.region) if balancer.type == "application" else None
+    zones = _HOSTED_ZONES if balancer.type == "application" else _NETWORK_HOSTED_ZONES
+    zone = zones.get(balancer.region)
     if zone is not None:
         answer["CanonicalHostedZoneId"] = zone
     return answer

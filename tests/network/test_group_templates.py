@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from test_templates import answers
 
 from ecsnet.cli.errors import CliError, Exit
 from ecsnet.testing.instance import Instance
 from ecsnet.testing.waiting import eventually
-from test_templates import answers
 
 pytestmark = [pytest.mark.network, pytest.mark.inputs, pytest.mark.timeout(180)]
 

@@ -142,6 +142,7 @@ class Gateway:
     port: int = 0
     services: Mapping[str, tuple[Operation, ...]] = field(default_factory=lambda: SERVICES)
     seed: Callable[[Call], None] | None = None
+    quotas: Mapping[str, int] = field(default_factory=dict)
 
     def client(self, service: str, *, account: str = "", region: str = "eu-west-1", token: str | None = None) -> Any:
         return boto3.session.Session().client(
@@ -173,7 +174,7 @@ class Gateway:
             services=self.services,
             ids=RandomIds(),
             clock=lambda: self.now,
-            settings=Settings(),
+            settings=Settings(quotas=self.quotas),
             backing=self.elsewhere,
             seed=seed,
             applied=applied,

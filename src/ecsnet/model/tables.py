@@ -369,6 +369,9 @@ INTERFACES_BY_PUBLIC_IP = Index(
     table=INTERFACES,
     values=lambda r: (str(r.auto_public_ip),) if r.auto_public_ip else (),
 )
+ELASTIC_IPS_BY_ASSOCIATION = Index(
+    name="elastic_ip_by_association", table=ELASTIC_IPS, values=lambda r: (r.association,) if r.association else ()
+)
 ELASTIC_IPS_BY_PUBLIC_IP = Index(
     name="elastic_ip_by_public_ip", table=ELASTIC_IPS, values=lambda r: (str(r.public_ip),)
 )

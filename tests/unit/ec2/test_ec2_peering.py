@@ -239,7 +239,8 @@ def test_filters_ids_and_pages(bare: Ec2) -> None:
     assert chosen("status-code", "active") == [made[0]]
     assert chosen("accepter-vpc-info.vpc-id", far) == [made[0]]
     assert chosen("requester-vpc-info.vpc-id", far) == []
-    assert chosen("accepter-vpc-info.cidr-block", "10.3.0.0/16") == [made[2]]
+    assert chosen("accepter-vpc-info.cidr-block", "10.1.0.0/16") == [made[0]]
+    assert chosen("accepter-vpc-info.cidr-block", "10.3.0.0/16") == [], "not told before it is accepted"
     assert chosen("requester-vpc-info.owner-id", bare.account) == made
     assert chosen("vpc-peering-connection-id", made[4]) == [made[4]]
     assert bare.error("DescribeVpcPeeringConnections", Filters=[{"Name": "x", "Values": ["y"]}])[0] == (

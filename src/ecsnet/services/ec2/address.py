@@ -10,6 +10,7 @@ from ecsnet.model import ec2
 from ecsnet.model.tables import (
     ADDRESS_TRANSFERS,
     ELASTIC_IPS,
+    ELASTIC_IPS_BY_ASSOCIATION,
     ELASTIC_IPS_BY_INTERFACE,
     ELASTIC_IPS_BY_PUBLIC_IP,
     INTERFACES,
@@ -128,8 +129,8 @@ def disassociate_address(call: Call, request: Request) -> Reply:
     """Source: EC2 API, DisassociateAddress. Raises InvalidAssociationID.NotFound."""
     if request.get("AssociationId"):
         wanted = request["AssociationId"]
-        found = next((eip for eip in families.ELASTIC_IP.all(call) if eip.association == wanted), None)
-        if found is None:
+        found = next(call.tx.find(ELASTIC_IPS_BY_ASSOCIATION, wanted), None)
+        if found is None or families.ELASTIC_IP.find(call, found.allocation) is None:
             raise AwsError("InvalidAssociationID.NotFound", f"The association ID '{wanted}' does not exist")
     elif request.get("PublicIp"):
         found = _by_public_ip(call, request["PublicIp"])
@@ -222,6 +223,7 @@ _LISTING = Listing(
             "public-ip": lambda call, r: (str(r.public_ip),),
         },
         indexes={
+            "association-id": ELASTIC_IPS_BY_ASSOCIATION,
             "network-interface-id": ELASTIC_IPS_BY_INTERFACE,
             "public-ip": ELASTIC_IPS_BY_PUBLIC_IP,
         },

@@ -7,6 +7,7 @@ case-sensitive. A filter that an index serves narrows the candidates first, so n
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
@@ -45,6 +46,8 @@ class Filters(Generic[R]):
 
     fields: Mapping[str, Extract[R]]
     indexes: Mapping[str, Index[R]] = field(default_factory=dict)
+    lookups: Mapping[str, Callable[[Call, str], Iterable[R]]] = field(default_factory=dict)
+    """In place of an index, for values that lead to few records by another way: all that may have the value."""
     keys: frozenset[str] = frozenset()
     """Filter names whose values are ids of the resource itself."""
     tags: Callable[[R], Tags] | None = None
@@ -79,13 +82,18 @@ class Filters(Generic[R]):
         return Test(name=name, extract=extract, exact=frozenset(exact), patterns=tuple(patterns))
 
     def candidates(self, call: Call, tests: Sequence[Test[R]], table: Table[R]) -> Iterable[R] | None:
-        """The records under the first index that a test allows, or None when no index helps."""
+        """The records under the first index or look-up that a test allows, or None when neither helps."""
         for test in tests:
-            if test.name in self.keys and not test.patterns:
+            if test.patterns:
+                continue
+            if test.name in self.keys:
                 rows = [call.tx.get(table, key) for key in test.exact]
                 return [row for row in rows if row is not None]
+            lookup = self.lookups.get(test.name)
+            if lookup is not None:
+                return {table.key(record): record for v in test.exact for record in lookup(call, v)}.values()
             index = self.indexes.get(test.name)
-            if index is not None and not test.patterns:
+            if index is not None:
                 if len(test.exact) == 1:
                     return call.tx.find(index, next(iter(test.exact)))
                 found = {index.table.key(record): record for v in test.exact for record in call.tx.find(index, v)}
@@ -129,3 +137,8 @@ def flag(value: bool) -> tuple[str]:
 def some(value: object | None) -> tuple[str, ...]:
     """An optional value as filter values."""
     return () if value is None else (str(value),)
+
+
+def moment(seconds: float) -> str:
+    """A time as a filter value, as replies show it."""
+    return time.strftime("%Y-%m-%dT%H:%M:%S.000Z", time.gmtime(seconds))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from ipaddress import IPv4Network, IPv6Network
 from typing import Any
@@ -16,6 +16,7 @@ from ecsnet.model.tables import (
     ACL_ASSOCIATIONS_BY_ACL,
     ACLS,
     ACLS_BY_VPC,
+    SUBNETS,
     VPCS,
 )
 from ecsnet.services.call import AwsError, Cached, Call, Operation, Reply, Request, read, write
@@ -288,6 +289,11 @@ def _of_entries(*members: str) -> Extract[ec2.NetworkAcl]:
     return extract
 
 
+def _around(call: Call, subnet: str) -> Iterator[ec2.NetworkAcl]:
+    row = call.tx.get(SUBNETS, subnet)
+    return iter(()) if row is None else call.tx.find(ACLS_BY_VPC, row.vpc)
+
+
 _LISTING = Listing(
     family=families.ACL,
     filters=Filters(
@@ -311,6 +317,7 @@ _LISTING = Listing(
             "vpc-id": lambda call, r: (r.vpc,),
         },
         indexes={"vpc-id": ACLS_BY_VPC},
+        lookups={"association.subnet-id": _around},
         keys=frozenset({"network-acl-id", "association.network-acl-id"}),
         tags=lambda r: r.tags,
     ),

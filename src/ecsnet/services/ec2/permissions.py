@@ -66,7 +66,7 @@ def requested(call: Call, group: ec2.SecurityGroup, request: Request, *, stale: 
 
     With `stale` a group that the group's rules name is good, also when it or its peering is gone.
 
-    Raises MissingParameter, InvalidPermission.Malformed, InvalidParameterValue, InvalidGroup.NotFound.
+    Raises MissingParameter, InvalidParameterValue, InvalidGroup.NotFound.
     """
     if request.get("IpPermissions"):
         return [one for block in request["IpPermissions"] for one in _of_block(call, group, block, stale)]

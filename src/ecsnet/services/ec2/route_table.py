@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from ipaddress import IPv4Network, IPv6Network
 from typing import Any
@@ -18,6 +18,7 @@ from ecsnet.model.tables import (
     ROUTE_TABLES,
     ROUTE_TABLES_BY_TARGET,
     ROUTE_TABLES_BY_VPC,
+    SUBNETS,
 )
 from ecsnet.services.call import AwsError, Cached, Call, Operation, Reply, Request, not_implemented, read, write
 from ecsnet.services.ec2 import errors, families, idempotency
@@ -288,6 +289,11 @@ def _gateways(call: Call, table: ec2.RouteTable) -> list[str]:
     return [one.target.id or "local" for one in table.routes if one.target.kind in ("local", "igw", "vpce")]
 
 
+def _around(call: Call, subnet: str) -> Iterator[ec2.RouteTable]:
+    row = call.tx.get(SUBNETS, subnet)
+    return iter(()) if row is None else call.tx.find(ROUTE_TABLES_BY_VPC, row.vpc)
+
+
 _LISTING = Listing(
     family=families.ROUTE_TABLE,
     filters=Filters(
@@ -323,6 +329,7 @@ _LISTING = Listing(
             "route.vpc-peering-connection-id": _of_target("pcx"),
             "vpc-id": lambda call, r: (r.vpc,),
         },
+        lookups={"association.subnet-id": _around},
         indexes={
             "vpc-id": ROUTE_TABLES_BY_VPC,
             "route.nat-gateway-id": ROUTE_TABLES_BY_TARGET,

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
 from ecsnet.model import ec2
+from ecsnet.model.base import scope
 from ecsnet.model.tables import (
     GROUP_ASSOCIATIONS_BY_GROUP,
     GROUP_ASSOCIATIONS_BY_VPC,
@@ -15,6 +16,7 @@ from ecsnet.model.tables import (
     INTERFACES_BY_GROUP,
     RULES_BY_GROUP,
     RULES_BY_PEER_GROUP,
+    VPCS_BY_SCOPE,
 )
 from ecsnet.services.call import AwsError, Cached, Call, Operation, Reply, Request, read, write
 from ecsnet.services.ec2 import errors, families
@@ -179,6 +181,13 @@ def _permission_fields(prefix: str, egress: bool) -> dict[str, Extract[ec2.Secur
     }
 
 
+def _with_name(call: Call, name: str) -> Iterator[ec2.SecurityGroup]:
+    for vpc in call.tx.keys(VPCS_BY_SCOPE, scope(call.account, call.region)):
+        group = group_by_name(call.tx, vpc, name)
+        if group is not None:
+            yield group
+
+
 _FILTERS: Filters[ec2.SecurityGroup] = Filters(
     fields={
         "description": lambda call, r: (r.description,),
@@ -190,6 +199,7 @@ _FILTERS: Filters[ec2.SecurityGroup] = Filters(
         **_permission_fields("egress.ip-permission", True),
     },
     indexes={"vpc-id": GROUPS_BY_VPC},
+    lookups={"group-name": _with_name},
     keys=frozenset({"group-id"}),
     tags=lambda r: r.tags,
 )

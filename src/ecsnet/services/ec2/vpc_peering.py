@@ -11,7 +11,7 @@ from ecsnet.model import ec2
 from ecsnet.model.tables import PEERINGS, PEERINGS_BY_VPC, VPCS
 from ecsnet.services.call import AwsError, Cached, Call, Operation, Reply, Request, not_implemented, read, write
 from ecsnet.services.ec2 import errors, families
-from ecsnet.services.ec2.filters import Extract, Filters
+from ecsnet.services.ec2.filters import Extract, Filters, moment
 from ecsnet.services.ec2.listing import Listing, drop_empty, each
 from ecsnet.services.ec2.tagging import specified, tag_set
 from ecsnet.services.ec2.vpc_peerings import (
@@ -185,13 +185,17 @@ def _item(
     return drop_empty(
         {
             "VpcPeeringConnectionId": row.id,
-            "RequesterVpcInfo": _info(row.requester, requester if row.status in LIVE else None),
-            "AccepterVpcInfo": _info(row.accepter, accepter if row.status == "active" else None),
+            "RequesterVpcInfo": _info(row.requester, requester if _shows_blocks(row, "requester") else None),
+            "AccepterVpcInfo": _info(row.accepter, accepter if _shows_blocks(row, "accepter") else None),
             "Status": {"Code": row.status, "Message": row.message},
             "ExpirationTime": row.expires,
             "Tags": tag_set(own.tags),
         }
     )
+
+
+def _shows_blocks(row: ec2.VpcPeeringConnection, which: Role) -> bool:
+    return row.status == "active" or (which == "requester" and row.status in LIVE)
 
 
 def _info(one: ec2.PeeringSide, vpc: ec2.Vpc | None) -> Mapping[str, Any]:
@@ -220,7 +224,7 @@ def _cached(call: Call, row: ec2.VpcPeeringConnection) -> Cached:
 
 def _blocks(which: Role) -> Extract[ec2.VpcPeeringConnection]:
     def extract(call: Call, row: ec2.VpcPeeringConnection) -> Iterable[str]:
-        vpc = call.tx.get(VPCS, side(row, which).vpc)
+        vpc = call.tx.get(VPCS, side(row, which).vpc) if _shows_blocks(row, which) else None
         return [str(one.cidr) for one in vpc.cidrs if isinstance(one.cidr, IPv4Network)] if vpc is not None else []
 
     return extract
@@ -240,6 +244,7 @@ _LISTING = Listing(
         fields={
             **_side_fields("requester"),
             **_side_fields("accepter"),
+            "expiration-time": lambda call, r: () if r.expires is None else (moment(r.expires),),
             "status-code": lambda call, r: (r.status,),
             "status-message": lambda call, r: (r.message,),
             "vpc-peering-connection-id": lambda call, r: (r.id,),

@@ -1,4 +1,4 @@
-.PHONY: demo test lint soak bench modes clean install
+.PHONY: demo test lint soak bench modes templates clean install
 
 PYTHON := .venv/bin/python
 
@@ -25,15 +25,13 @@ bench: ## ours and the comparison side by side; writes bench/results/*.json
 	@scripts/install.sh test
 	$(PYTHON) bench/run.py
 
-<<<<<<< HEAD
 modes: ## compare bridge, host and awsvpc on this machine; writes docs/network-modes.md
 	@scripts/install.sh run
 	.venv/bin/ecsnet modes --write-doc docs
-=======
+
 templates: ## deploy the public templates in $ECSNET_INPUTS; writes docs/generated/template-coverage.md
 	@scripts/install.sh test
 	$(PYTHON) bench/templates/run.py
->>>>>>> 25c2a23 (Record file systems, tables and build pipelines of templates; test groups, signals and custom resources of stacks)
 
 clean: ## take the world down and remove what installation made
 	@[ ! -x .venv/bin/ecsnet ] || .venv/bin/ecsnet down

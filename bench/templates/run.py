@@ -16,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,6 +29,7 @@ SPEED = "10"
 
 os.environ["ECSNET_HOME"] = tempfile.mkdtemp(prefix="ecsnet-templates-")
 
+import botocore.exceptions  # noqa: E402
 from catalog import Catalog, Template, read  # noqa: E402
 from wiring import Output, Plan, Step  # noqa: E402
 
@@ -77,14 +78,32 @@ def ecsnet(*words: str, limit: float) -> str:
 
 
 def unfinished(stack: str, limit: float) -> str:
-    """What a stack still waits for."""
-    found = aws("cloudformation").describe_stack_resources(StackName=stack)["StackResources"]
-    waiting = [
-        f"{one['LogicalResourceId']} ({one['ResourceType']})"
-        for one in found
-        if one["ResourceStatus"].endswith("_IN_PROGRESS")
-    ]
-    return f"{stack}: not complete after {limit:.0f} s; still waiting for {', '.join(waiting) or 'nothing named'}"
+    """What a stack still waits for; of a service also what it said last."""
+    return (
+        f"{stack}: not complete after {limit:.0f} s; still waiting for {', '.join(_waiting(stack)) or 'its template'}"
+    )
+
+
+def _waiting(stack: str) -> Iterator[str]:
+    try:
+        found = aws("cloudformation").describe_stack_resources(StackName=stack)["StackResources"]
+    except botocore.exceptions.ClientError:
+        return  # packaging its nested templates took all the time
+    for one in found:
+        if not one["ResourceStatus"].endswith("_IN_PROGRESS"):
+            continue
+        physical = one.get("PhysicalResourceId") or ""
+        if one["ResourceType"] == "AWS::CloudFormation::Stack" and physical:
+            yield from _waiting(physical)
+            continue
+        said = _last_event(physical) if one["ResourceType"] == "AWS::ECS::Service" and physical else ""
+        yield f"{one['LogicalResourceId']} ({one['ResourceType']}){said}"
+
+
+def _last_event(service: str) -> str:
+    cluster = service.split("/")[1] if service.count("/") == 2 else "default"
+    events = aws("ecs").describe_services(cluster=cluster, services=[service])["services"][0]["events"]
+    return f": {events[0]['message']}" if events else ""
 
 
 def outputs(stack: str) -> Mapping[str, str]:

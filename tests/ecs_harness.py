@@ -186,7 +186,9 @@ class Cloud:
                     if one.image in self.broken_images:
                         self._saw(tx, task, one.name, "failed", reason=f"CannotPullContainerError: {one.image}")
                     else:
-                        self._saw(tx, task, one.name, "running")
+                        own = next(given for given in definition.containers if given.name == one.name)
+                        health = "HEALTHY" if own.health_check is not None else None
+                        self._saw(tx, task, one.name, "running", health=health)
             elif seen is not None and seen.state in ("starting", "running"):
                 self._saw(tx, task, one.name, "stopped", exit_code=143)
 

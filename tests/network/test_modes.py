@@ -7,12 +7,18 @@ from __future__ import annotations
 
 import http.client
 import json
+import shutil
 import socket
+import subprocess
+import sys
+import tarfile
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 
+from ecsnet.agent.runtimes.podman_store import Store
+from ecsnet.agent.world import World
 from ecsnet.cli.dial import Place
 from ecsnet.cli.errors import CliError, Exit
 from ecsnet.testing.instance import ACCOUNT, Instance
@@ -141,6 +147,28 @@ def client(fleet: Fleet) -> dict[str, Any]:
     return fleet.run(definition, networkConfiguration={"awsvpcConfiguration": network})
 
 
+@pytest.fixture(scope="module")
+def image(instance: Instance) -> str:
+    """The image shop/web:7, which holds a static busybox and nothing else."""
+    store = Store(directory=instance.home.path / "podman")
+    root = instance.home.path / "root"
+    (root / "bin").mkdir(parents=True)
+    shutil.copy("/bin/busybox", root / "bin/busybox")
+    for applet in ("sh", "cat", "httpd", "wget", "sleep", "mkdir"):
+        (root / "bin" / applet).symlink_to("busybox")
+    archive = instance.home.path / "root.tar"
+    with tarfile.open(archive, "w") as tar:
+        tar.add(root, arcname=".")
+    script = (
+        "import subprocess, sys; from pathlib import Path; from ecsnet.agent.runtimes.podman_store import Store;"
+        "store = Store(directory=Path(sys.argv[1])); store.prepare();"
+        "subprocess.run(store.command('import', sys.argv[2], 'shop/web:7'), env=store.environment(), check=True)"
+    )
+    command = [sys.executable, "-c", script, str(store.directory), str(archive)]
+    subprocess.run(World(instance.home.path).enter_command(command), check=True, capture_output=True, timeout=60)
+    return "shop/web:7"
+
+
 def bindings(task: dict[str, Any], container: str) -> list[dict[str, Any]]:
     (found,) = (one["networkBindings"] for one in task["containers"] if one["name"] == container)
     return list(found)
@@ -163,6 +191,10 @@ def test_bridge_static_port(fleet: Fleet, client: dict[str, Any]) -> None:
     # localhost is each container's own: both listen on port 80, and each finds itself
     for name in ("web", "api"):
         assert fleet.get("http://127.0.0.1/", fleet.place(task, name))["container"] == name
+    # a link is a name of the other one
+    fetched = fleet.get("http://127.0.0.1/fetch?url=http://backend/", fleet.place(task, "web"))["fetch"]
+    assert (fetched["body"]["container"], fetched["resolved"]) == ("api", [fetched["body"]["address"]])
+    assert "error" in fleet.get("http://127.0.0.1/fetch?url=http://backend/", fleet.place(task, "api"))["fetch"]
     # one reaches the other by the machine's mapped port, and not by the unmapped one
     place = fleet.place(task, "web")
     assert fleet.get(f"http://{address}:{dynamic['hostPort']}/", place)["container"] == "api"
@@ -363,3 +395,130 @@ def test_an_unmapped_port_that_clashes_is_a_bind_error(fleet: Fleet) -> None:
     beside = fleet.define("noclash", "bridge", {"name": "app", **command})
     pair = [fleet.run(beside, placementConstraints=there) for _ in range(2)]
     fleet.stop(first, *pair)
+
+
+def test_dynamic_ports_behind_a_load_balancer(fleet: Fleet, client: dict[str, Any]) -> None:
+    """Targets of type instance: the instance's group must let the load balancer to every port that may be given out."""
+    elb = fleet.instance.client("elbv2")
+    second = fleet.ec2.create_subnet(VpcId=fleet.vpc, CidrBlock="10.80.2.0/24", AvailabilityZone="us-east-1b")
+    front = fleet.new_group("front", 80)
+    balancer = elb.create_load_balancer(
+        Name="modes",
+        Scheme="internal",
+        Subnets=[fleet.subnet, second["Subnet"]["SubnetId"]],
+        SecurityGroups=[front],
+    )["LoadBalancers"][0]
+    group = elb.create_target_group(
+        Name="modes",
+        Protocol="HTTP",
+        Port=80,
+        VpcId=fleet.vpc,
+        TargetType="instance",
+        HealthCheckIntervalSeconds=5,
+        HealthCheckTimeoutSeconds=2,
+        HealthyThresholdCount=2,
+        UnhealthyThresholdCount=2,
+    )["TargetGroups"][0]["TargetGroupArn"]
+    elb.create_listener(
+        LoadBalancerArn=balancer["LoadBalancerArn"],
+        Protocol="HTTP",
+        Port=80,
+        DefaultActions=[{"Type": "forward", "TargetGroupArn": group}],
+    )
+    fleet.ecs.create_service(
+        cluster=CLUSTER,
+        serviceName="dynamic",
+        taskDefinition=fleet.define("dynamic", "bridge", {"name": "web", "portMappings": [{"containerPort": 80}]}),
+        desiredCount=2,
+        launchType="EC2",
+        loadBalancers=[{"targetGroupArn": group, "containerName": "web", "containerPort": 80}],
+        healthCheckGracePeriodSeconds=600,
+    )
+
+    def health() -> dict[tuple[str, int], str]:
+        found = elb.describe_target_health(TargetGroupArn=group)["TargetHealthDescriptions"]
+        return {(one["Target"]["Id"], one["Target"]["Port"]): one["TargetHealth"]["State"] for one in found}
+
+    eventually(lambda: list(health().values()) == ["unhealthy"] * 2, "probes do not pass", timeout=40)
+    tasks = fleet.ecs.describe_tasks(
+        cluster=CLUSTER, tasks=fleet.ecs.list_tasks(cluster=CLUSTER, serviceName="dynamic")["taskArns"]
+    )["tasks"]
+    assert {port for _, port in health()} == {bindings(task, "web")[0]["hostPort"] for task in tasks}
+    fleet.ec2.authorize_security_group_ingress(
+        GroupId=fleet.group,
+        IpPermissions=[
+            {"IpProtocol": "tcp", "FromPort": 32768, "ToPort": 60999, "UserIdGroupPairs": [{"GroupId": front}]}
+        ],
+    )
+    eventually(lambda: list(health().values()) == ["healthy"] * 2, "probes pass", timeout=40)
+    place = fleet.place(client)
+    answered = {fleet.get(f"http://{balancer['DNSName']}/", place)["task"] for _ in range(10)}
+    assert answered == {task["taskArn"].rpartition("/")[2] for task in tasks}
+    # the client itself is not let through
+    port = bindings(tasks[0], "web")[0]["hostPort"]
+    assert fleet.refused(f"http://{fleet.address(tasks[0])}:{port}/", place) is Exit.TIMED_OUT
+    fleet.ecs.delete_service(cluster=CLUSTER, service="dynamic", force=True)
+
+
+def test_real_containers_share_what_their_mode_says(fleet: Fleet, image: str) -> None:
+    """An image of local files: two containers of a task talk over localhost in awsvpc and host mode, not in bridge."""
+    serve = "mkdir -p /www && echo real > /www/index.html && exec httpd -f -p 7070 -h /www"
+    ask_it = (
+        "i=0; while [ $i -lt 20 ]; do wget -q -O - http://127.0.0.1:7070/ && exit 42; i=$((i+1)); sleep 0.1; done;"
+        "cat /etc/hosts; wget -q -O - http://server:7070/ && exit 43; exit 1"
+    )
+
+    def containers(**more: Any) -> list[dict[str, Any]]:
+        shared = {"image": image, "entryPoint": ["sh", "-c"]}
+        return [
+            {**shared, "name": "server", "command": [serve]},
+            {**shared, "name": "asker", "command": [ask_it], **more},
+        ]
+
+    network = {"networkConfiguration": {"awsvpcConfiguration": {"subnets": [fleet.subnet]}}}
+    families: dict[str, tuple[dict[str, Any], dict[str, Any], int]] = {
+        "bridge": ({"links": ["server"]}, {}, 43),
+        "host": ({}, {}, 42),
+        "awsvpc": ({}, network, 42),
+    }
+    for mode, (more, options, code) in families.items():
+        task = fleet.run(fleet.define(f"real-{mode}", mode, *containers(**more)), "STOPPED", **options)
+        found = {one["name"]: one for one in task["containers"]}
+        assert found["asker"]["exitCode"] == code, mode
+        assert len(found["server"]["runtimeId"]) == 64
+
+
+def test_health_checks_are_run_and_others_wait_for_them(fleet: Fleet, image: str) -> None:
+    """With a real image, with a process, and with a stand-in, whose switch is the answer."""
+    check = {"interval": 5, "retries": 1}
+    real = {
+        "image": image,
+        "entryPoint": ["sh", "-c"],
+        "command": ["sleep 1; mkdir /ready; sleep 600"],
+        "healthCheck": {"command": ["CMD-SHELL", "cd /ready"], **check},
+    }
+    process = {
+        "entryPoint": ["sh", "-c"],
+        "command": ["sleep 600"],
+        "dockerLabels": {"ecsnet.runtime": "process"},
+        "healthCheck": {"command": ["CMD", "test", "-e", "/nonexistent"], **check},
+    }
+    waits = {"name": "waits", "dependsOn": [{"containerName": "first", "condition": "HEALTHY"}]}
+    task = fleet.run(fleet.define("checked", "bridge", {"name": "first", **real}, waits))
+
+    def health(task: dict[str, Any]) -> list[str]:
+        (found,) = fleet.ecs.describe_tasks(cluster=CLUSTER, tasks=[task["taskArn"]])["tasks"]
+        return [found["healthStatus"], *(one["healthStatus"] for one in found["containers"])]
+
+    # it runs, so the first one was found healthy before
+    assert health(task) == ["HEALTHY", "HEALTHY", "UNKNOWN"]
+    sick = fleet.run(fleet.define("sick", "bridge", {"name": "first", **process}))
+    eventually(lambda: health(sick) == ["UNHEALTHY", "UNHEALTHY"], "the check fails", timeout=20)
+    assert fleet.wait(sick["taskArn"], "RUNNING"), "a task without a service goes on"
+
+    told = {"name": "first", "healthCheck": {"command": ["CMD", "x"], **check}}
+    standin = fleet.run(fleet.define("told", "bridge", told))
+    eventually(lambda: health(standin)[0] == "HEALTHY", "a stand-in is healthy", timeout=20)
+    fleet.instance.run("stand-in", standin["taskArn"].rpartition("/")[2], "--unhealthy")
+    eventually(lambda: health(standin)[0] == "UNHEALTHY", "until it is told otherwise", timeout=20)
+    fleet.stop(task, sick, standin)

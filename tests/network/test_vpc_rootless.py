@@ -14,6 +14,7 @@ FILES = (
     "tests/network/test_vpc.py",
     "tests/network/test_vpc_life.py",
     "tests/network/test_peering.py",
+    "tests/network/test_bridge.py",
     "tests/network/test_flow_reader.py",
     "tests/agent/test_world.py",
     "tests/agent/test_sockets.py",

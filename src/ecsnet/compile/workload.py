@@ -15,11 +15,12 @@ import msgspec
 
 from ecsnet.compile import containers, facts
 from ecsnet.compile.view import FragmentSpec, Query, View
-from ecsnet.logical.workload import ContainerPort, LogTarget, OnMachine, OnPort, OnStack, Process, Seat
+from ecsnet.logical.workload import Check, ContainerPort, LogTarget, OnMachine, OnPort, OnStack, Process, Seat
 from ecsnet.model.base import Record
 from ecsnet.model.dnsnames import private_dns_name
 from ecsnet.model.ecs import (
     ContainerDefinition,
+    ContainerHealthCheck,
     Task,
     TaskDefinition,
     container_id,
@@ -183,7 +184,11 @@ def _process(
         environment=_environment(task, definition, container, override),
         working_directory=container.working_directory,
         user=container.user,
-        ports=tuple(ContainerPort(port=port.container_port, protocol=port.protocol) for port in container.ports),
+        ports=tuple(
+            ContainerPort(port=port.container_port + offset, protocol=port.protocol)
+            for port in container.ports
+            for offset in range(port.length)
+        ),
         identity=_identity(view, task, definition),
         resolver=servers[0] if servers else resolver,
         search=tuple(given.get("dnsSearchDomains") or ()) or search,
@@ -191,6 +196,18 @@ def _process(
         hosts=tuple(_hosts(task, container, seat, hostname, given)),
         log=_log(task, container),
         stop_timeout=DEFAULT_STOP_TIMEOUT if container.stop_timeout is None else container.stop_timeout,
+        check=None if container.health_check is None else _check(container.health_check),
+    )
+
+
+def _check(given: ContainerHealthCheck) -> Check:
+    kind, *rest = given.command
+    return Check(
+        arguments=("/bin/sh", "-c", *rest[:1]) if kind == "CMD-SHELL" else tuple(rest),
+        interval=given.interval,
+        timeout=given.timeout,
+        retries=given.retries,
+        start_period=given.start_period,
     )
 
 

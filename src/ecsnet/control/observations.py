@@ -130,6 +130,7 @@ class Observations:
                     runtime_id=message.runtime_id,
                     exit_code=message.exit_code,
                     reason=message.reason,
+                    health=message.health,
                     at=message.at,
                 ),
             )

@@ -78,6 +78,8 @@ class ContainerSeen(Message, frozen=True, kw_only=True, gc=False, tag=True):
     runtime_id: str
     exit_code: int | None = None
     reason: str | None = None
+    health: Literal["HEALTHY", "UNHEALTHY"] | None = None
+    """What its health check says; None where none is run, and before the first result."""
     at: float
 
 

@@ -14,6 +14,16 @@ class Port(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     protocol: Literal["tcp", "udp"]
 
 
+class HealthCheck(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A command that is run inside a container; exit code 0 means healthy. Times are seconds."""
+
+    arguments: tuple[str, ...]
+    interval: int
+    timeout: int
+    retries: int
+    start_period: int
+
+
 class Workload(HostObject, frozen=True, kw_only=True, gc=False, tag=True):
     """One container of a task, in a namespace, under one of the runtimes.
 
@@ -43,6 +53,7 @@ class Workload(HostObject, frozen=True, kw_only=True, gc=False, tag=True):
     log_stream: str | None = None
     log_region: str | None = None
     stop_timeout: int = 30
+    health: HealthCheck | None = None
     after: tuple[str, ...] = ()
     """Keys that must be in force before the process starts (the interface's publication)."""
 

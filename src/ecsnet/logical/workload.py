@@ -16,6 +16,16 @@ class ContainerPort(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     protocol: Literal["tcp", "udp"]
 
 
+class Check(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A command that says by its exit code whether a process is healthy. Times are seconds."""
+
+    arguments: tuple[str, ...]
+    interval: int
+    timeout: int
+    retries: int
+    start_period: int
+
+
 class LogTarget(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The log stream that a container's output goes to."""
 
@@ -76,6 +86,7 @@ class Process(LogicalObject, frozen=True, kw_only=True, gc=False):
     log: LogTarget | None
     stop_timeout: int
     """Seconds between the polite and the forced end."""
+    check: Check | None = None
 
 
 class DocumentPage(msgspec.Struct, frozen=True, kw_only=True, gc=False):

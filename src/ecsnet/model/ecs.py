@@ -46,6 +46,17 @@ class PortMapping(Record, frozen=True, kw_only=True, gc=False):
     ranged: bool = False
 
 
+class ContainerHealthCheck(Record, frozen=True, kw_only=True, gc=False):
+    """ECS API, HealthCheck. Times are seconds."""
+
+    command: tuple[str, ...]
+    """CMD and arguments, or CMD-SHELL and a line for the container's shell."""
+    interval: int = 30
+    timeout: int = 5
+    retries: int = 3
+    start_period: int = 0
+
+
 class ContainerDefinition(Record, frozen=True, kw_only=True, gc=False):
     """The members that decide about network and process; the whole definition as given is in `TaskDefinition.body`."""
 
@@ -61,6 +72,7 @@ class ContainerDefinition(Record, frozen=True, kw_only=True, gc=False):
     log_driver: str | None = None
     log_options: tuple[tuple[str, str], ...] = ()
     stop_timeout: int | None = None
+    health_check: ContainerHealthCheck | None = None
     links: tuple[tuple[str, str], ...] = ()
     """((container, alias), …); the container starts after those that it links to."""
     depends_on: tuple[tuple[str, str], ...] = ()
@@ -441,8 +453,7 @@ def holds_resources(task: Task) -> bool:
 def may_start(task: Task, definition: TaskDefinition, container: str) -> bool:
     """Whether every `dependsOn` condition of a container holds, so that its workload may be planned.
 
-    A container that was seen once stays planned whatever becomes of its dependencies. A stand-in has no health check
-    to run, so HEALTHY holds for it as soon as it runs.
+    A container that was seen once stays planned whatever becomes of its dependencies.
     """
     states = {one.name: one for one in task.containers}
     if states[container].last_status != "PENDING":
@@ -461,9 +472,7 @@ def _condition_holds(container: Container, condition: str) -> bool:
         case "SUCCESS":
             return container.last_status == "STOPPED" and container.exit_code == 0
         case "HEALTHY":
-            return container.last_status == "RUNNING" and (
-                container.runtime == "stand-in" or container.health == "HEALTHY"
-            )
+            return container.last_status == "RUNNING" and container.health == "HEALTHY"
     raise ValueError(f"unknown dependsOn condition {condition!r}")
 
 

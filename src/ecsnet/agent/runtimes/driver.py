@@ -7,11 +7,15 @@ key (say, a resolver address after the VPC's attributes changed) takes effect wi
 from __future__ import annotations
 
 import threading
-import traceback
+import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 
+import msgspec
+
+from ecsnet.agent.runtimes.faults import complain
+from ecsnet.agent.runtimes.health import Health, HealthChecks
 from ecsnet.agent.runtimes.runtime import Found, Runtime, RuntimeName, WorkloadError
 from ecsnet.agent.runtimes.tail import LogTail
 from ecsnet.hostplan.kernel import HostObject
@@ -36,6 +40,7 @@ class WorkloadDriver:
         choose: Callable[[Workload], RuntimeName],
         emit: Emit,
         now: Callable[[], float],
+        speed: Callable[[], float] = lambda: 1.0,
         tail: LogTail | None = None,
     ) -> None:
         self._runtimes = runtimes
@@ -50,6 +55,7 @@ class WorkloadDriver:
         self._where: dict[str, RuntimeName] = {}
         self._wanted: dict[str, Workload] = {}
         self._seen: dict[str, ContainerSeen] = {}
+        self._checks = HealthChecks(self._healthy, now=time.monotonic, speed=speed)
 
     def observe(self, desired: Mapping[str, HostObject]) -> Mapping[str, HostObject | None]:
         with self._lock:
@@ -91,6 +97,7 @@ class WorkloadDriver:
         return {}
 
     def close(self) -> None:
+        self._checks.close()
         self._workers.shutdown(wait=False, cancel_futures=True)
         if self._tail is not None:
             self._tail.close()
@@ -117,7 +124,7 @@ class WorkloadDriver:
                 self._queues[key].append(action)
                 return
             self._queues[key] = deque((action,))
-        self._workers.submit(self._drain, key).add_done_callback(_complain)
+        self._workers.submit(self._drain, key).add_done_callback(complain)
 
     def _drain(self, key: str) -> None:
         while True:
@@ -163,6 +170,7 @@ class WorkloadDriver:
                 self._report(found, name)
         if self._tail is not None:
             self._tail.leave(key)
+        self._checks.leave(key)
         self._where.pop(key, None)
         self._seen.pop(key, None)
 
@@ -171,6 +179,22 @@ class WorkloadDriver:
             self._say(found.key, "stopped", name, found.runtime_id, exit_code=found.exit_code, reason=found.reason)
         else:
             self._say(found.key, "running", name, found.runtime_id)
+
+    def _check(self, key: str, name: RuntimeName) -> None:
+        """Begin with the health checks of a container that runs, if it has any."""
+        workload = self._wanted.get(key)
+        if workload is not None and workload.health is not None and not self._checks.watches(key):
+            runtime, check = self._runtimes[name], workload.health
+            self._checks.watch(key, check, lambda timeout: runtime.probe(workload, check, timeout))
+
+    def _healthy(self, key: str, health: Health) -> None:
+        self._enqueue(key, lambda: self._say_health(key, health))
+
+    def _say_health(self, key: str, health: Health) -> None:
+        seen = self._seen.get(key)
+        if seen is not None and seen.state == "running":
+            self._seen[key] = msgspec.structs.replace(seen, health=health, at=self._now())
+            self._emit(self._seen[key])
 
     def _say(
         self,
@@ -202,10 +226,7 @@ class WorkloadDriver:
         )
         self._seen[key] = seen
         self._emit(seen)
-
-
-def _complain(done: Future[None]) -> None:
-    """A fault in our own code must show in the agent's log."""
-    error = None if done.cancelled() else done.exception()
-    if error is not None:
-        traceback.print_exception(error)
+        if state == "running":
+            self._check(key, name)
+        else:
+            self._checks.leave(key)

@@ -58,6 +58,7 @@ def workloads(context: AgentContext) -> Part:
         choose=choose,
         emit=context.emit,
         now=context.now,
+        speed=context.speed,
         tail=LogTail(logs, context.emit, context.now),
     )
     asks = {"standin.health": _health(standin), "standin.exit": _exit(standin)}

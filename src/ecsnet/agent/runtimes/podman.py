@@ -21,7 +21,7 @@ from ecsnet.agent.runtimes.exits import ExitWatch
 from ecsnet.agent.runtimes.podman_api import Listed, PodmanApi, PodmanError
 from ecsnet.agent.runtimes.podman_store import SOCKET, Store
 from ecsnet.agent.runtimes.runtime import Ended, Found, RuntimeName, WorkloadError
-from ecsnet.hostplan.workload import Workload
+from ecsnet.hostplan.workload import HealthCheck, Workload
 
 LABEL = "ecsnet.workload"
 """Its value is the workload's key: how a fresh agent recognises its containers."""
@@ -95,6 +95,12 @@ class PodmanRuntime:
         with self._lock:
             self._watched.discard(found.id)
         return Found(key=key, runtime_id=found.id, ended=True, exit_code=int(state["ExitCode"]), reason=_reason(state))
+
+    def probe(self, workload: Workload, check: HealthCheck, timeout: float) -> bool:
+        try:
+            return self._api.run(container_name(workload.key), check.arguments, timeout) == 0
+        except PodmanError:
+            return False
 
     def found(self) -> Sequence[Found]:
         if not self._needed():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import socket
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -70,6 +70,14 @@ class PodmanApi:
     def stop(self, container: str, timeout: int) -> None:
         """SIGTERM, and SIGKILL `timeout` seconds later; stopping what has stopped is no error."""
         self._call("POST", f"/containers/{quote(container)}/stop?timeout={timeout}", timeout=timeout + 30.0)
+
+    def run(self, container: str, arguments: Sequence[str], timeout: float) -> int:
+        """Run a command inside a running container and wait for it; its exit code."""
+        body = {"Cmd": list(arguments), "AttachStdout": True, "AttachStderr": True}
+        made = json.loads(self._call("POST", f"/containers/{quote(container)}/exec", body=body))
+        path = f"/exec/{quote(made['Id'])}"
+        self._call("POST", f"{path}/start", body={"Detach": False, "Tty": False}, timeout=timeout)
+        return int(json.loads(self._call("GET", f"{path}/json"))["ExitCode"])
 
     def inspect(self, container: str) -> Mapping[str, Any]:
         found: Mapping[str, Any] = json.loads(self._call("GET", f"/containers/{quote(container)}/json"))

@@ -27,7 +27,7 @@ from ecsnet.agent.runtimes import logfile
 from ecsnet.agent.runtimes.exits import ExitWatch
 from ecsnet.agent.runtimes.runtime import Ended, Found, RuntimeName, WorkloadError
 from ecsnet.agent.runtimes.supervise import Ending, Running, Specification
-from ecsnet.hostplan.workload import Workload
+from ecsnet.hostplan.workload import HealthCheck, Workload
 
 T = TypeVar("T", bound=msgspec.Struct)
 
@@ -123,6 +123,21 @@ class ProcessRuntime:
             child.poll()
         shutil.rmtree(place, ignore_errors=True)
         return found
+
+    def probe(self, workload: Workload, check: HealthCheck, timeout: float) -> bool:
+        running = _read(self._place(workload.key) / "state", Running)
+        if running is None:
+            return False
+        entered = ["nsenter", "--target", str(running.process), "--net", "--mount", "--uts", "--", *check.arguments]
+        environment = {"PATH": _PATH, "HOME": "/", **dict(workload.environment)}
+        nothing = subprocess.DEVNULL
+        try:
+            done = subprocess.run(
+                entered, env=environment, stdin=nothing, stdout=nothing, stderr=nothing, timeout=timeout, cwd="/"
+            )
+        except (OSError, subprocess.TimeoutExpired):
+            return False
+        return done.returncode == 0
 
     def found(self) -> Sequence[Found]:
         result = []

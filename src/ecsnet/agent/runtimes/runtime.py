@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-from ecsnet.hostplan.workload import Workload
+from ecsnet.hostplan.workload import HealthCheck, Workload
 
 RuntimeName = Literal["stand-in", "podman", "process"]
 
@@ -41,6 +41,9 @@ class Runtime(Protocol):
 
         Raises WorkloadError when it could not be removed.
         """
+
+    def probe(self, workload: Workload, check: HealthCheck, timeout: float) -> bool:
+        """Run a health check inside a running container, for `timeout` seconds at most; whether it passed."""
 
     def found(self) -> Sequence[Found]:
         """Everything the runtime holds now, ended containers included, as the machine says. Raises WorkloadError."""

@@ -9,6 +9,7 @@ from ecsnet.agent.detached import DetachedError, DetachedServer
 from ecsnet.agent.runtimes.runtime import Ended, Found, RuntimeName, WorkloadError
 from ecsnet.agent.runtimes.standin_protocol import (
     REPLIES,
+    Check,
     Exit,
     Instance,
     List,
@@ -20,7 +21,7 @@ from ecsnet.agent.runtimes.standin_protocol import (
     Start,
     Stop,
 )
-from ecsnet.hostplan.workload import Workload
+from ecsnet.hostplan.workload import HealthCheck, Workload
 
 
 class StandInRuntime:
@@ -51,6 +52,14 @@ class StandInRuntime:
         reply = self._ask(lambda number: Stop(id=number, key=key))
         assert isinstance(reply, Listing)
         return _found(reply.instances[0]) if reply.instances else None
+
+    def probe(self, workload: Workload, check: HealthCheck, timeout: float) -> bool:
+        """There is nothing to run the command in: a stand-in is as healthy as its user says (`set_health`)."""
+        try:
+            self._ask(lambda number: Check(id=number, key=workload.key))
+        except WorkloadError:
+            return False
+        return True
 
     def found(self) -> Sequence[Found]:
         if not self._server.running():

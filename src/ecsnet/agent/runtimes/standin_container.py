@@ -64,6 +64,7 @@ class StandIn:
         self._servers: list[asyncio.Server] = []
         self._datagrams: list[asyncio.DatagramTransport] = []
         self._connections: set[HttpConnection] = set()
+        self._hosts = {name.lower(): address for address, name in reversed(workload.hosts)}
         self._unhealthy: set[str | None] = set()
 
     async def start(self) -> None:
@@ -106,6 +107,10 @@ class StandIn:
         else:
             self._unhealthy.discard(path)
 
+    def is_healthy(self) -> bool:
+        """Whether it has not been told to answer 503 on every path, and has not ended."""
+        return None not in self._unhealthy and self.exit_code is None
+
     def _answer(self, request: Request, ends: Ends) -> Response | Awaitable[Response]:
         if request.path == "/fetch" and "url=" in request.query:
             return self._fetch(request, ends)
@@ -134,7 +139,7 @@ class StandIn:
         url = parse_qs(request.query)["url"][0] if "url" in parse_qs(request.query) else ""
         about = self._about(request, ends)
         try:
-            got = await fetch(url, self.workload.netns, self.workload.nameserver, self._namespaces)
+            got = await fetch(url, self.workload.netns, self.workload.nameserver, self._hosts, self._namespaces)
         except FetchError as error:
             return self._respond(request, ends, 502, {**about, "fetch": {"url": url, "error": str(error)}})
         try:

@@ -11,6 +11,7 @@ import contextlib
 import ipaddress
 import socket
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -42,8 +43,10 @@ class Fetched:
     seconds: float
 
 
-async def fetch(url: str, netns: str, nameserver: str | None, namespaces: NamespaceThread) -> Fetched:
-    """GET `url` from inside `netns`.
+async def fetch(
+    url: str, netns: str, nameserver: str | None, hosts: Mapping[str, str], namespaces: NamespaceThread
+) -> Fetched:
+    """GET `url` from inside `netns`; `hosts` are the names in the container's /etc/hosts.
 
     Raises FetchError when the URL is not plain HTTP, its name does not resolve, or nothing answers within `TIMEOUT`.
     """
@@ -61,7 +64,8 @@ async def fetch(url: str, netns: str, nameserver: str | None, namespaces: Namesp
     step = f"resolving {parts.hostname}"
     try:
         async with asyncio.timeout(TIMEOUT):
-            addresses = await _resolve(parts.hostname, netns, nameserver, namespaces)
+            known = hosts.get(parts.hostname)
+            addresses = (known,) if known else await _resolve(parts.hostname, netns, nameserver, namespaces)
             step = f"connecting to {addresses[0]}:{port}"
             connection = await asyncio.wrap_future(namespaces.submit(netns, _tcp_socket))
             try:

@@ -37,6 +37,13 @@ class SetHealth(Message, frozen=True, kw_only=True, gc=False, tag=True):
     path: str | None = None
 
 
+class Check(Message, frozen=True, kw_only=True, gc=False, tag=True):
+    """Whether a container is healthy: Done, or Refused while it answers 503 on every path or does not run."""
+
+    id: int
+    key: str
+
+
 class Exit(Message, frozen=True, kw_only=True, gc=False, tag=True):
     """Behave as if the container's process had ended with `code`: close everything, remember the code."""
 
@@ -69,7 +76,7 @@ class Listing(Message, frozen=True, kw_only=True, gc=False, tag=True):
     instances: tuple[Instance, ...]
 
 
-Request = Start | Stop | SetHealth | Exit | List
+Request = Start | Stop | SetHealth | Check | Exit | List
 Reply = Done | Refused | Listing
 
 ENCODER = msgspec.msgpack.Encoder()

@@ -23,6 +23,7 @@ from ecsnet.agent.runtimes.standin_container import StandIn
 from ecsnet.agent.runtimes.standin_protocol import (
     ENCODER,
     REQUESTS,
+    Check,
     Done,
     Exit,
     Instance,
@@ -97,6 +98,9 @@ class Server:
                 if key not in self._containers:
                     return Refused(id=number, text=f"{key} does not run here")
                 self._containers[key].close(code)
+            case Check(id=number, key=key):
+                if key not in self._containers or not self._containers[key].is_healthy():
+                    return Refused(id=number, text=f"{key} is not healthy")
             case SetHealth(id=number, key=key, healthy=healthy, path=path_or_all):
                 if key not in self._containers:
                     return Refused(id=number, text=f"{key} does not run here")

@@ -7,9 +7,19 @@ from typing import Any
 
 from ecsnet.fabric.kernel import containers, naming, nft, router
 from ecsnet.hostplan.kernel import HostObject
-from ecsnet.hostplan.workload import InstancePages, InstanceReader, MetadataPages, Page, Port, Workload, metadata_key
+from ecsnet.hostplan.workload import (
+    HealthCheck,
+    InstancePages,
+    InstanceReader,
+    MetadataPages,
+    Page,
+    Port,
+    Workload,
+    metadata_key,
+)
 from ecsnet.logical.base import LogicalObject
 from ecsnet.logical.workload import (
+    Check,
     Documents,
     MachineDocuments,
     MachineReader,
@@ -44,7 +54,20 @@ def process(item: Process) -> Iterator[Workload]:
         log_stream=item.log.stream if item.log else None,
         log_region=item.log.region if item.log else None,
         stop_timeout=item.stop_timeout,
+        health=_health(item.check),
         after=after,
+    )
+
+
+def _health(check: Check | None) -> HealthCheck | None:
+    if check is None:
+        return None
+    return HealthCheck(
+        arguments=check.arguments,
+        interval=check.interval,
+        timeout=check.timeout,
+        retries=check.retries,
+        start_period=check.start_period,
     )
 
 

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from ecsnet.model.ecs import ContainerDefinition, PortMapping
+from ecsnet.model.ecs import ContainerDefinition, ContainerHealthCheck, PortMapping
 from ecsnet.services.ecs import errors
 
 Given = Mapping[str, Any]
@@ -62,6 +62,8 @@ def _one(given: Given, mode: str, task_memory: bool) -> dict[str, Any]:
     body.setdefault("essential", True)
     for member in ("environment", "mountPoints", "volumesFrom", "systemControls"):
         body.setdefault(member, [])
+    if body.get("healthCheck") is not None:
+        body["healthCheck"] = _normalised_check(name, body["healthCheck"])
     _check_logs(name, body.get("logConfiguration"))
     return body
 
@@ -246,6 +248,42 @@ def _link(text: str) -> tuple[str, str]:
     return name, alias or name
 
 
+def _health_check(body: Given) -> ContainerHealthCheck | None:
+    given = body.get("healthCheck")
+    if given is None or list(given["command"])[:1] == ["NONE"]:
+        return None
+    return ContainerHealthCheck(
+        command=tuple(given["command"]),
+        interval=given["interval"],
+        timeout=given["timeout"],
+        retries=given["retries"],
+        start_period=given.get("startPeriod") or 0,
+    )
+
+
+_HEALTH_RANGES = (("interval", 5, 300, 30), ("timeout", 2, 60, 5), ("retries", 1, 10, 3))
+
+
+def _normalised_check(container: str, given: Given) -> dict[str, Any]:
+    """A healthCheck with its defaults. Raises ClientException for values outside the ranges of the API."""
+    command = list(given.get("command") or ())
+    kind = command[0] if command else None
+    if kind not in ("CMD", "CMD-SHELL", "NONE") or (kind != "NONE" and len(command) < 2):
+        raise errors.client(
+            f"Invalid healthCheck of container '{container}': the command must begin with CMD or CMD-SHELL."
+        )
+    body = {**given, "command": command}
+    for name, low, high, default in _HEALTH_RANGES:
+        body[name] = given.get(name) or default
+        if not low <= body[name] <= high:
+            raise errors.client(
+                f"Invalid healthCheck of container '{container}': {name} must be between {low} and {high}."
+            )
+    if not 0 <= (given.get("startPeriod") or 0) <= 300:
+        raise errors.client(f"Invalid healthCheck of container '{container}': startPeriod must be between 0 and 300.")
+    return body
+
+
 def stored(body: Given, mode: str) -> ContainerDefinition:
     """The typed part of one normalised definition in a task of a network mode."""
     logs = body.get("logConfiguration") or {}
@@ -262,6 +300,7 @@ def stored(body: Given, mode: str) -> ContainerDefinition:
         log_driver=logs.get("logDriver"),
         log_options=tuple((logs.get("options") or {}).items()),
         stop_timeout=body.get("stopTimeout"),
+        health_check=_health_check(body),
         links=tuple(_link(link) for link in body.get("links") or ()),
         depends_on=tuple((one["containerName"], one["condition"]) for one in body.get("dependsOn") or ()),
     )

@@ -54,7 +54,7 @@ def task(row: Task, definition: TaskDefinition | None, *, with_tags: bool) -> Ma
         "desiredStatus": row.desired_status,
         "enableExecuteCommand": row.execute_command,
         "group": row.group,
-        "healthStatus": _health(row),
+        "healthStatus": _health(row, definition),
         "inferenceAccelerators": [],
         "lastStatus": row.last_status.value,
         "overrides": override,
@@ -151,8 +151,14 @@ def _text(value: object) -> str | None:
     return str(value) if value is not None else None
 
 
-def _health(row: Task) -> str:
-    states = {container.health or "UNKNOWN" for container in row.containers}
+def _health(row: Task, definition: TaskDefinition | None) -> str:
+    """Of the essential containers with a health check (API type Task, healthStatus)."""
+    checked = (
+        {one.name for one in definition.containers if one.essential and one.health_check is not None}
+        if definition is not None
+        else set()
+    )
+    states = {container.health or "UNKNOWN" for container in row.containers if container.name in checked}
     if "UNHEALTHY" in states:
         return "UNHEALTHY"
     return "HEALTHY" if states == {"HEALTHY"} else "UNKNOWN"

@@ -6,13 +6,14 @@ import http.client
 import socket
 import subprocess
 import tempfile
+import time
 from pathlib import Path
 from typing import Any
 
-from api import Raw, Server, _ec2, measure, raw_call, start
+from api import Raw, Server, _ec2, raw_call, start
 from ecsnet.model.tables import SCHEMA
 from ecsnet.store.store import Store
-from harness import resident
+from harness import resident, summary
 from wide import RULES_EACH, Wide, rows
 
 SECONDS = 4.0
@@ -72,6 +73,13 @@ def _measure(server: Server, wide: Wide) -> dict[str, Any]:
         "milliseconds": {},
     }
     for name, make in _calls(wide).items():
-        found["milliseconds"][name] = measure(server, raw_call(connection, make), seconds=SECONDS, most=1_000)
+        call, times, size = raw_call(connection, make), [], 0
+        ends = time.perf_counter() + SECONDS
+        while time.perf_counter() < ends:
+            began = time.perf_counter()
+            size = call(len(times))
+            times.append((time.perf_counter() - began) * 1000)
+            time.sleep((time.perf_counter() - began) / 2)  # see `vpc.PAUSE`
+        found["milliseconds"][name] = {**summary(times), "bytes": size}
     found["resident MB"] = round(resident(server.process.pid), 1)
     return found

@@ -45,8 +45,7 @@ def chains(rules: nft.Table) -> Iterator[HostObject]:
         _tracked("reply", 2),
         *_UNTRACKED,
         nft.rule("iifname @uplinks accept"),
-        nft.rule("iifname vmap @sg_out"),
-        nft.rule(nft.deny("gate")),
+        nft.rule("goto judge_e"),
         hook=nft.filter_hook("forward", -10, "drop"),
     )
     yield rules.chain(
@@ -58,8 +57,7 @@ def chains(rules: nft.Table) -> Iterator[HostObject]:
         _tracked("reply", 1),
         *_UNTRACKED,
         nft.rule("oifname @uplinks accept"),
-        nft.rule("oifname vmap @sg_in"),
-        nft.rule(nft.deny("gate")),
+        nft.rule("goto judge_i"),
         hook=nft.filter_hook("forward", 0, "drop"),
     )
     yield from _transit(rules, "e", "iifname", "saddr", "sg_out", original=8, reply=4, pass_mark=FROM_APPLIANCE)
@@ -86,9 +84,11 @@ def _transit(
         nft.rule(f"ct state established ct direction original ct mark and {original} == {original} accept"),
         _tracked("reply", reply),
         nft.rule(f"meta mark set meta mark or {pass_mark}"),
-        nft.rule(f"{link} vmap @{gate}"),
-        nft.rule(nft.deny("gate")),
+        nft.rule(f"goto judge_{side}"),
     )
+    # One chain for gate and transit: the kernel walks a verdict map once per rule that looks into it, after every
+    # change of any rule.
+    yield rules.chain(f"judge_{side}", nft.rule(f"{link} vmap @{gate}"), nft.rule(nft.deny("gate")))
 
 
 def _track(rules: nft.Table, side: str, *, bit: int, appliance_bit: int, pass_mark: str) -> HostObject:

@@ -168,6 +168,9 @@ class Cloud:
                 owner = tx.get(INSTANCES, eni.attachment.owner) if eni.attachment is not None else None
                 if owner is not None and not holds_stack(owner):
                     continue
+                task = tx.get(TASKS, eni.attachment.owner) if eni.attachment is not None else None
+                if task is not None and not holds_interface(task):
+                    continue
                 if eni.attachment is not None and tx.get(OBSERVED_INTERFACES, eni.id) is None:
                     tx.put(OBSERVED_INTERFACES, ObservedInterface(interface=eni.id, revision=tx.base.revision))
             for balancer in list(tx.rows(LOAD_BALANCERS)):

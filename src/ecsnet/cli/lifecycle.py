@@ -169,6 +169,8 @@ def status(
     out.print(counts)
     for item in state["published"]:
         out.print(f"{item['name']}:{item['port']} is published on http://127.0.0.1:{item['local_port']}")
+    for fault in state["faults"]:
+        console().print(f"[yellow]fault: interfaces of {fault['group']} attach: {fault['attach']}[/]  (ecsnet fault)")
     for failure in state["failures"]:
         out.print(f"[red]not in force[/] {failure['key']}: {failure['text']}")
     for note in agent["notes"]:

@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from ecsnet.cli import demo, deploy, flows, lifecycle, probe, show, standin, traffic, verify, why
+from ecsnet.cli import demo, deploy, fault, flows, lifecycle, probe, show, standin, traffic, verify, why
 from ecsnet.cli.errors import CliError
 from ecsnet.cli.modes.command import modes
 
@@ -37,6 +37,7 @@ app.command(rich_help_panel="Packets")(why.why)
 app.command(rich_help_panel="Packets")(verify.verify)
 app.command(rich_help_panel="Packets")(modes)
 app.command("exec", rich_help_panel="Packets")(traffic.execute)
+app.command(rich_help_panel="Packets")(fault.fault)
 app.command("stand-in", rich_help_panel="Packets")(standin.stand_in)
 
 

@@ -14,7 +14,7 @@ import msgspec
 
 from ecsnet.agent.client import AgentLink, AskFailed
 from ecsnet.aws.http import HttpReply, HttpRequest, Route
-from ecsnet.control import views
+from ecsnet.control import faults, views
 from ecsnet.control.feed import PlanFeed
 from ecsnet.control.flows.page import flows_page
 from ecsnet.control.flows.service import Flows
@@ -88,6 +88,8 @@ class Routes:
             "GET /_ecsnet/capture-point": self.capture_point,
             "POST /_ecsnet/probe": self.probe,
             "POST /_ecsnet/stand-in": self.stand_in,
+            "GET /_ecsnet/faults": self.faults,
+            "POST /_ecsnet/faults": self.set_fault,
             "POST /_ecsnet/reset": self.reset,
         }
         return {
@@ -123,6 +125,7 @@ class Routes:
                 "running tasks": len(snapshot.keys(TASKS_BY_STATUS, "RUNNING")),
             },
             "flows": self._flows.status(),
+            "faults": faults.listed(snapshot),
             "failures": [{"key": key, "text": text} for key, text in self._feed.failures.items()],
             "published": [
                 {"name": item.name, "address": item.address, "port": item.port, "local_port": item.local_port}
@@ -211,6 +214,17 @@ class Routes:
         else:
             await self._ask("standin.health", {"key": key, "healthy": query.get("healthy") == "1"})
         return 200, {"task": task["id"], "container": container}
+
+    async def faults(self, query: Query) -> Answer:
+        return 200, faults.listed(self._store.snapshot)
+
+    async def set_fault(self, query: Query) -> Answer:
+        """What `faults.put` says; answers the faults that are in force then."""
+        try:
+            faults.put(self._store, query)
+        except ValueError as error:
+            raise RefusedError(400, str(error)) from error
+        return 200, faults.listed(self._store.snapshot)
 
     async def reset(self, query: Query) -> Answer:
         await self._reset()

@@ -34,10 +34,12 @@ def step(call: Call, key: str) -> float | None:
 
 
 def _register(call: Call, instance: Instance) -> float | None:
+    present = ecs_ops.find_by_instance(call, instance.id)
+    if present is not None and present.status == "REGISTERING":
+        present = ecs_ops.trunk_seen(call, present)
     settings = ecs_ops.agent_settings(instance.user_data)
     if settings is None:
         return None
-    present = ecs_ops.find_by_instance(call, instance.id)
     if present is not None:
         ecs_ops.set_agent_connected(call, present, True)
         return None

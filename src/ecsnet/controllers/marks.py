@@ -156,6 +156,7 @@ def _owner(interface: str, eni: ec2.NetworkInterface | None, after: Snapshot) ->
         yield NAT, eni.attachment.owner
     if eni is not None and eni.attachment is not None and eni.attachment.owner_kind == "instance":
         yield INSTANCE, eni.attachment.owner
+        yield CONTAINER_AGENT, eni.attachment.owner
 
 
 def _instance(change: Change, after: Snapshot) -> Iterator[Mark]:

@@ -54,7 +54,8 @@ def step(call: Call, arn: str) -> float | None:
 def _due(call: Call, task: Task) -> float | None:
     match task.last_status:
         case TaskStatus.PROVISIONING:
-            return task.created + _patience(task) / call.settings.speed
+            given_up = task.created + _patience(task) / call.settings.speed
+            return given_up if task.attach_at is None else min(given_up, task.attach_at)
         case TaskStatus.STOPPED:
             expiry = (task.stopped or call.now) + STOPPED_KEPT / call.settings.speed
             if call.now < expiry:
@@ -86,6 +87,8 @@ def _provisioning(call: Call, task: Task) -> Task | None:
         return _to(task, TaskStatus.PENDING, attachment_status="ATTACHED", connected=call.now)
     if call.now >= task.created + INTERFACE_TIMEOUT / call.settings.speed:
         return containers.fail(call, task, code="TaskFailedToStart", reason=_TIMED_OUT)
+    if task.attach_at is not None and call.now >= task.attach_at:
+        return msgspec.structs.replace(task, attach_at=None)
     return None
 
 

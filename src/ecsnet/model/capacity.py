@@ -132,6 +132,8 @@ class ContainerInstance(Record, frozen=True, kw_only=True, gc=False):
     """Registered while awsvpcTrunking was enabled, on a type that supports it: its task interfaces are branches."""
     blocks_imds: bool = False
     """Its agent keeps awsvpc tasks from the instance's metadata (ECS_AWSVPC_BLOCK_IMDS)."""
+    trunk: str | None = None
+    """The trunk interface that its branches hang on."""
     used: Reservation = Reservation()
     """The sum of what its tasks that are not STOPPED take; kept in the transactions that place and end tasks."""
     last_dynamic_port: int = EPHEMERAL_PORTS.start - 1

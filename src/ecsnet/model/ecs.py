@@ -341,6 +341,8 @@ class Task(Record, frozen=True, kw_only=True, gc=False):
     containers: tuple[Container, ...]
     attachment: str | None = None
     """Id of the ELASTIC_NETWORK_INTERFACE attachment."""
+    attach_at: float | None = None
+    """Until when a fault keeps its interface from being attached (epoch seconds)."""
     attachment_status: str | None = None
     interface: str | None = None
     """Its ENI; kept after the ENI is gone, as DescribeTasks does."""
@@ -400,10 +402,14 @@ class AccountSetting(Record, frozen=True, kw_only=True, gc=False):
 def holds_interface(task: Task) -> bool:
     """Whether the plan contains the task's port: from PROVISIONING until the ENI is given back.
 
-    True in every state before DEPROVISIONING, provided that an ENI was allocated. The ENI row goes in the same
-    commit in which this becomes False.
+    True in every state before DEPROVISIONING, provided that an ENI was allocated and no fault holds it back. The ENI
+    row goes in the same commit in which this becomes False.
     """
-    return task.interface is not None and task.last_status not in (TaskStatus.DEPROVISIONING, TaskStatus.STOPPED)
+    return is_attachable(task) and task.last_status not in (TaskStatus.DEPROVISIONING, TaskStatus.STOPPED)
+
+
+def is_attachable(task: Task) -> bool:
+    return task.interface is not None and task.attach_at is None
 
 
 def holds_processes(task: Task) -> bool:
@@ -441,7 +447,7 @@ def has_place(task: Task) -> bool:
     In bridge, host and none mode the stack is (a part of) the one of `task.instance`.
     """
     if task.network_mode == "awsvpc":
-        return task.interface is not None
+        return is_attachable(task)
     return task.container_instance is not None
 
 

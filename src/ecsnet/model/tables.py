@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ipaddress import IPv4Address, IPv6Address
 
-from ecsnet.model import autoscaling, capacity, cloudformation, ec2, ecs, elbv2, rollout, sts
+from ecsnet.model import autoscaling, capacity, cloudformation, ec2, ecs, elbv2, faults, rollout, sts
 from ecsnet.model.base import scope
 from ecsnet.store.schema import Index, Schema, Table
 
@@ -98,6 +98,7 @@ LIFECYCLE_HOOKS = Table(
     name="lifecycle_hook", record=autoscaling.LifecycleHook, key=lambda r: lifecycle_hook_key(r.group, r.name)
 )
 SCALING_ACTIVITIES = Table(name="scaling_activity", record=autoscaling.Activity, key=lambda r: r.id)
+ATTACH_FAULTS = Table(name="attach_fault", record=faults.AttachFault, key=lambda r: r.group)
 
 STACKS = Table(name="stack", record=cloudformation.Stack, key=lambda r: r.id)
 STACK_RESOURCES = Table(

@@ -121,9 +121,95 @@ def test_trunking_counts_for_instances_that_register_afterwards(cloud: Cloud) ->
     cloud.ecs("PutAccountSettingDefault", name="awsvpcTrunking", value="enabled")
     after = cloud.container_instance(type="c5.large")
     later = cloud.container_instance()
+    assert described(cloud, after)["status"] == "REGISTERING"
+    cloud.settle()
+    assert described(cloud, after)["status"] == "ACTIVE"
     limits = [cloud.instance_row(arn).task_enis for arn in (before, burstable, after, later)]
     assert limits == [2, 2, 10, 2], "t3 has no trunks"
     assert [cloud.instance_row(arn).trunking for arn in (before, after)] == [False, True]
+
+
+def trunks(cloud: Cloud) -> list[Any]:
+    only = [{"Name": "interface-type", "Values": ["trunk"]}]
+    return list(cloud.ec2("DescribeNetworkInterfaces", Filters=only)["NetworkInterfaces"])
+
+
+def test_a_trunk_is_an_interface_of_its_instance_and_its_tasks_have_branches(cloud: Cloud) -> None:
+    plain = cloud.container_instance(type="c5.large")
+    cloud.ecs("PutAccountSettingDefault", name="awsvpcTrunking", value="enabled")
+    arn = cloud.container_instance(type="c5.large", cpu=10240, memory=10240)
+    (trunk,) = trunks(cloud)
+    row = cloud.instance_row(arn)
+    assert (trunk["Attachment"]["InstanceId"], trunk["Attachment"]["DeviceIndex"]) == (row.instance, 1)
+    assert trunk["RequesterManaged"] is True
+    names = {one["name"] for one in described(cloud, arn)["attributes"]}
+    assert "ecs.awsvpc-trunk-id" not in names, "the trunk was not seen yet"
+    cloud.settle()
+    attributes = {one["name"]: one.get("value") for one in described(cloud, arn)["attributes"]}
+    assert attributes["ecs.awsvpc-trunk-id"] == trunk["NetworkInterfaceId"]
+    assert "ecs.capability.task-eni-trunking" in attributes
+    assert "ecs.awsvpc-trunk-id" not in {one["name"] for one in described(cloud, plain)["attributes"]}
+
+    cloud.modal_definition("awsvpc")
+    request = {"taskDefinition": "web", "networkConfiguration": cloud.network(subnets=1)}
+    started, failures = 0, []
+    for _ in range(11):
+        reply = cloud.ecs("StartTask", containerInstances=[arn], **request)
+        started += len(reply["tasks"])
+        failures += reply["failures"]
+    assert started == 10
+    assert failures == [{"arn": arn, "reason": "RESOURCE:ENI"}]
+    only = [{"Name": "interface-type", "Values": ["branch"]}]
+    assert len(cloud.ec2("DescribeNetworkInterfaces", Filters=only)["NetworkInterfaces"]) == 10
+
+    cloud.ecs("DeregisterContainerInstance", containerInstance=arn, force=True)
+    assert trunks(cloud) == []
+
+
+def test_without_room_for_a_trunk_the_registration_fails(cloud: Cloud) -> None:
+    cloud.ecs("PutAccountSettingDefault", name="awsvpcTrunking", value="enabled")
+    arn = cloud.container_instance(type="c5.large", interfaces=1)
+    shown = described(cloud, arn)
+    assert shown["status"] == "REGISTRATION_FAILED"
+    assert shown["statusReason"] == "Interface count 2 exceeds the limit for c5.large"
+    assert trunks(cloud) == []
+    cloud.settle()
+    cloud.modal_definition("host")
+    code, _ = cloud.error("RunTask", taskDefinition="web", launchType="EC2")
+    assert code == "InvalidParameterException"
+
+
+def test_an_external_instance_is_connected_by_whoever_registers_it(cloud: Cloud) -> None:
+    totals = [
+        {"name": "CPU", "type": "INTEGER", "integerValue": 2048},
+        {"name": "MEMORY", "type": "INTEGER", "integerValue": 4096},
+    ]
+    made = cloud.ecs(
+        "RegisterContainerInstance",
+        instanceIdentityDocument='{"instanceId": "mi-0123456789abcdef0"}',
+        totalResources=totals,
+        tags=[{"key": "site", "value": "cellar"}],
+    )["containerInstance"]
+    assert (made["ec2InstanceId"], made["agentConnected"], made["status"]) == ("mi-0123456789abcdef0", True, "ACTIVE")
+    assert "ecs.capability.external" in {one["name"] for one in made["attributes"]}
+    assert "ecs.capability.task-eni" not in {one["name"] for one in made["attributes"]}
+
+    cloud.modal_definition("bridge", "web", portMappings=[{"containerPort": 80, "hostPort": 8080}])
+    cloud.modal_definition("awsvpc", "own")
+    task = cloud.ecs("RunTask", taskDefinition="web", launchType="EXTERNAL")["tasks"][0]
+    assert (task["launchType"], task["containerInstanceArn"]) == ("EXTERNAL", made["containerInstanceArn"])
+    code, text = cloud.error("RunTask", taskDefinition="web", launchType="EC2")
+    assert (code, text) == ("InvalidParameterException", "No Container Instances were found in your cluster.")
+    code, text = cloud.error(
+        "RunTask", taskDefinition="own", launchType="EXTERNAL", networkConfiguration=cloud.network()
+    )
+    assert (code, text) == ("InvalidParameterException", "Task definition does not support launch_type EXTERNAL.")
+    group = cloud.balancer(type="instance")
+    balancers = [{"targetGroupArn": group, "containerName": "app", "containerPort": 80}]
+    code, _ = cloud.error(
+        "CreateService", serviceName="x", taskDefinition="web", launchType="EXTERNAL", loadBalancers=balancers
+    )
+    assert code == "InvalidParameterException"
 
 
 def test_the_agent_is_always_current(cloud: Cloud) -> None:

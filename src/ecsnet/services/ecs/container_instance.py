@@ -49,7 +49,8 @@ def find(call: Call, where: Cluster, given: str) -> ContainerInstance:
 def register_container_instance(call: Call, request: Request) -> Reply:
     """What a container agent calls. Its identity document names the instance; its signature is not checked.
 
-    The agent counts as connected only once it was seen, which this call alone does not show.
+    On an EC2 instance the agent counts as connected only once its instance was seen, which this call alone does not
+    show. An EXTERNAL instance has nothing else to be seen by: whoever registers it is its agent.
     """
     where = cluster.find(call, request.get("cluster"))
     document = _document(request)
@@ -75,7 +76,7 @@ def register_container_instance(call: Call, request: Request) -> Reply:
         call,
         where,
         machine,
-        connected=False,
+        connected=machine.external,
         attributes=tuple((one["name"], one.get("value")) for one in request.get("attributes") or ()),
         reserved_ports=tuple(int(port) for port in ports) if ports else container_instances.RESERVED_PORTS,
         tags=tags.given(request),

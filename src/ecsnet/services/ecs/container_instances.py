@@ -23,7 +23,8 @@ from ecsnet.model.tables import (
     TASKS_BY_CONTAINER_INSTANCE,
 )
 from ecsnet.services.call import Call
-from ecsnet.services.ecs import account_setting, names, stopping, trunking
+from ecsnet.services.ec2 import ops as ec2_ops
+from ecsnet.services.ecs import account_setting, names, stopping, trunk_interface, trunking
 
 AGENT_VERSION = "1.102.0"
 """The version of the container agent whose behaviour ecsnet follows."""
@@ -95,8 +96,8 @@ def register_instance(
 
     An instance that is registered already keeps its ARN, attributes and tasks; only its agent is connected (again).
     `connected` says whether the agent was seen. `attributes` are the agent's own (ECS_INSTANCE_ATTRIBUTES). With the
-    account setting awsvpcTrunking enabled now, a type that supports it holds more awsvpc tasks; instances that
-    registered before keep their limit.
+    account setting awsvpcTrunking enabled now, a type that supports it holds more awsvpc tasks: it is REGISTERING
+    until its trunk was seen (`trunk_interface`). Instances that registered before keep their limit.
     """
     present = find_by_instance(call, machine.instance)
     if present is not None and present.cluster == cluster.arn:
@@ -135,7 +136,7 @@ def register_instance(
         registered=call.now,
         tags=tags,
     )
-    return call.tx.put(CONTAINER_INSTANCES, row)
+    return call.tx.put(CONTAINER_INSTANCES, trunk_interface.attach(call, row, machine.interfaces) if trunk else row)
 
 
 def _built_in(machine: Machine, *, trunk: bool) -> Iterable[tuple[str, str | None]]:
@@ -231,6 +232,8 @@ def deregister(call: Call, row: ContainerInstance, *, reason: str) -> ContainerI
     for task in tasks_on(call, row):
         stopping.request_stop(call, task, code="UserInitiated", reason=reason)
     row = call.tx.get(CONTAINER_INSTANCES, row.arn) or row
+    if row.trunk is not None:
+        ec2_ops.release_interface(call, row.trunk)
     return call.tx.put(
         CONTAINER_INSTANCES,
         msgspec.structs.replace(

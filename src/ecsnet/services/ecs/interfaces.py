@@ -7,13 +7,17 @@ import msgspec
 from ecsnet.model import ec2
 from ecsnet.model.base import Tags
 from ecsnet.model.ecs import AwsvpcConfiguration, Task
-from ecsnet.model.tables import SUBNETS, VPCS
+from ecsnet.model.faults import ANY_GROUP
+from ecsnet.model.tables import ATTACH_FAULTS, SUBNETS, VPCS
 from ecsnet.services.call import AwsError, Call
 from ecsnet.services.ec2 import ops as ec2_ops
 from ecsnet.services.ecs import account_setting, names
 
-_REQUESTER = "578734482556"
+REQUESTER = "578734482556"
 """The service account that owns task interfaces. AWS shows one of its own accounts; any 12 digits serve."""
+
+UNATTACHABLE = "Unable to attach network interface to unused device index."
+"""What a task says whose interface its instance could not take (amazon-ecs-agent#2448)."""
 
 
 def attach(
@@ -29,12 +33,19 @@ def attach(
     """The task with an interface in `subnet`.
 
     When EC2 refuses the interface (the subnet is full, a quota is reached) the task is on its way to STOPPED with the
-    reason, as in AWS. `kind` is "branch" where the instance has a trunk.
+    reason, as in AWS. So it is when a fault refuses the attachment; one that delays it keeps the interface, which
+    exists, out of every network stack until its time has come. `kind` is "branch" where the instance has a trunk.
     """
     home = call.tx.get(SUBNETS, subnet)
+    fault = call.tx.get(ATTACH_FAULTS, task.group) or call.tx.get(ATTACH_FAULTS, ANY_GROUP)
     task = msgspec.structs.replace(
-        task, attachment=call.ids.uuid(), subnet=subnet, az=home.az if home is not None else None
+        task,
+        attachment=task.attachment or call.ids.uuid(),
+        subnet=subnet,
+        az=home.az if home is not None else None,
     )
+    if fault is not None and fault.delay is None:
+        return failed(call, task, UNATTACHABLE)
     try:
         eni = ec2_ops.allocate_interface(
             call,
@@ -43,7 +54,7 @@ def attach(
             description=names.arn(call, f"attachment/{task.attachment}"),
             interface_type=kind,
             requester_managed=True,
-            requester_id=_REQUESTER,
+            requester_id=REQUESTER,
             attachment=ec2.Attachment(
                 id=call.ids.resource("eni-attach"),
                 owner_kind="task",
@@ -61,6 +72,7 @@ def attach(
     return msgspec.structs.replace(
         task,
         attachment_status="ATTACHING",
+        attach_at=call.now + fault.delay / call.settings.speed if fault is not None and fault.delay else None,
         interface=eni.id,
         mac=eni.mac,
         private_ip=eni.private_ip,

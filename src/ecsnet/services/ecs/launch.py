@@ -94,7 +94,10 @@ def _wait(call: Call, what: Launch, provider: str) -> Task:
         strategies=what.strategies,
         interface_tags=what.interface_tags,
     )
-    return call.tx.put(TASKS, msgspec.structs.replace(_record(call, what, provider), wanted=wanted))
+    task = msgspec.structs.replace(_record(call, what, provider), wanted=wanted)
+    if what.network is not None:
+        task = msgspec.structs.replace(task, attachment=call.ids.uuid(), attachment_status="PRECREATED")
+    return call.tx.put(TASKS, task)
 
 
 def place_waiting(call: Call, task: Task, definition: TaskDefinition) -> Task | tuple[Refusal, ...]:

@@ -44,6 +44,7 @@ from ecsnet.services.ecs.service_deployment import forget as forget_deployments
 from ecsnet.services.ecs.stopping import request_stop
 from ecsnet.services.ecs.task import managed_tags
 from ecsnet.services.ecs.task_set import with_task_set, without_task_set
+from ecsnet.services.ecs.trunk_interface import seen as trunk_seen
 
 __all__ = [
     "GROUP_TAG",
@@ -85,6 +86,7 @@ __all__ = [
     "set_agent_connected",
     "set_status",
     "spread",
+    "trunk_seen",
     "with_failed_task",
     "with_task_set",
     "without_task_set",

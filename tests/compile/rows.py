@@ -23,6 +23,7 @@ VPC = identifier("vpc", 1)
 MAIN_TABLE = identifier("rtb", 1)
 DEFAULT_ACL = identifier("acl", 1)
 IGW = identifier("igw", 1)
+BOX = "box:1"
 EVERYWHERE = ip_network("0.0.0.0/0")
 
 
@@ -273,6 +274,23 @@ def container_instance(number: int, instance: int) -> capacity.ContainerInstance
     )
 
 
+def definition(
+    mode: Literal["bridge", "host", "awsvpc", "none"], *containers: ecs.ContainerDefinition
+) -> ecs.TaskDefinition:
+    """The definition of `instance_task`s."""
+    return ecs.TaskDefinition(
+        arn=BOX,
+        account=ACCOUNT,
+        region=REGION,
+        family="box",
+        number=1,
+        network_mode=mode,
+        containers=containers or (ecs.ContainerDefinition(name="web", image="x"),),
+        body="{}",
+        registered=0.0,
+    )
+
+
 def instance_task(
     number: int,
     instance: int,
@@ -289,6 +307,7 @@ def instance_task(
         network_mode=mode,
         container_instance=container_instance(instance, instance).arn,
         instance=identifier("i", instance),
+        task_definition=BOX,
         containers=tuple(ecs.Container(arn=f"c/{name}", name=name, image="x") for name in containers),
         addresses=tuple(zip(containers, map(IPv4Address, addresses), strict=False)),
         bindings=bindings,

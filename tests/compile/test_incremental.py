@@ -18,6 +18,7 @@ from ecsnet.hostplan.kernel import HostObject
 from ecsnet.logical.base import Delta
 from ecsnet.model import ec2, ecs
 from ecsnet.model import tables as t
+from ecsnet.model.capacity import NetworkBinding
 from ecsnet.model.tables import SCHEMA
 from ecsnet.store.store import Commit, Store
 
@@ -312,6 +313,34 @@ class Network(RuleBasedStateMachine):
                 tx.put(t.INSTANCES, rows.instance(number, state, vpc=vpc))
             else:
                 tx.delete(t.INSTANCES, rows.identifier("i", number))
+
+    @rule(number=st.integers(1, 2), there=st.booleans())
+    def container_instance(self, number: int, there: bool) -> None:
+        row = rows.container_instance(number, number)
+        with self.store.transaction() as tx:
+            if there:
+                tx.put(t.CONTAINER_INSTANCES, row)
+            else:
+                tx.delete(t.CONTAINER_INSTANCES, row.arn)
+
+    @rule(
+        number=SMALL,
+        instance=st.integers(1, 2),
+        mode=st.sampled_from(["bridge", "host", "none"]),
+        status=st.sampled_from(list(ecs.TaskStatus)),
+        there=st.booleans(),
+    )
+    def instance_task(self, number: int, instance: int, mode: Any, status: ecs.TaskStatus, there: bool) -> None:
+        """Addresses and host ports are each task's own, as the services guarantee."""
+        binding = NetworkBinding(container="web", container_port=80, host_port=8000 + number, length=number)
+        addresses = (f"172.17.0.{number + 1}",) if mode == "bridge" else ()
+        row = rows.instance_task(100 + number, instance, mode, addresses=addresses, bindings=(binding,))
+        with self.store.transaction() as tx:
+            tx.put(t.TASK_DEFINITIONS, rows.definition(mode))
+            if there:
+                tx.put(t.TASKS, msgspec.structs.replace(row, last_status=status))
+            else:
+                tx.delete(t.TASKS, row.arn)
 
     @rule(number=SMALL, state=st.sampled_from(["pending", "available", "deleting", "deleted"]), there=st.booleans())
     def nat_gateway(self, number: int, state: str, there: bool) -> None:

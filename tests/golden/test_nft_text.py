@@ -15,6 +15,8 @@ from ecsnet.compile.fragments import FRAGMENTS
 from ecsnet.fabric.kernel import naming
 from ecsnet.fabric.kernel.plan import Planner
 from ecsnet.hostplan.kernel import HostObject
+from ecsnet.model import tables as t
+from ecsnet.model.capacity import NetworkBinding
 from ecsnet.model.tables import SCHEMA
 from ecsnet.store.store import Store
 
@@ -51,6 +53,35 @@ def test_packet_filter_of_the_storefront(plan: tuple[HostObject, ...], name: str
 
 def test_links_addresses_and_routes_of_the_storefront(plan: tuple[HostObject, ...]) -> None:
     _compare("storefront.plan.txt", plan_text(plan))
+
+
+@pytest.fixture(scope="module")
+def machine() -> str:
+    """The packet filter of an instance with a bridge task of two containers."""
+    store = Store(None, SCHEMA)
+    bindings = (
+        NetworkBinding(container="web", container_port=80, host_port=8080),
+        NetworkBinding(container="dns", container_port=53, host_port=32768, protocol="udp", length=2, ranged=True),
+    )
+    task = rows.instance_task(1, 1, "bridge", ("web", "dns"), addresses=("172.17.0.2", "172.17.0.3"), bindings=bindings)
+    with store.transaction() as tx:
+        tx.put(t.INSTANCES, rows.instance(1))
+        tx.put(t.CONTAINER_INSTANCES, rows.container_instance(1, 1))
+        tx.put(t.TASKS, task)
+    planner = Planner()
+    planner.apply(Engine(FRAGMENTS).start(store.snapshot))
+    return nft_text(planner.all(), naming.instance_namespace(rows.identifier("i", 1)))
+
+
+def test_packet_filter_of_a_container_instance(machine: str) -> None:
+    _compare("machine.nft", machine)
+
+
+@pytest.mark.network
+def test_nft_accepts_the_text_of_a_container_instance(machine: str) -> None:
+    unshare = ["unshare", "--net"] if os.geteuid() == 0 else ["unshare", "--net", "--map-root-user"]
+    done = subprocess.run([*unshare, "nft", "-f", "-"], input=machine, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.network

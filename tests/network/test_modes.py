@@ -378,6 +378,27 @@ def test_tasks_read_their_own_metadata_in_every_mode(fleet: Fleet) -> None:
     fleet.stop(one, other, host)
 
 
+def test_no_task_reads_anothers_credentials(fleet: Fleet) -> None:
+    """Each prints where its own are; the ids cannot be guessed, and in bridge mode not even knowing one helps."""
+    script = "import os, time; print(os.environ['AWS_CONTAINER_CREDENTIALS_RELATIVE_URI'], flush=True); time.sleep(600)"
+    command = {"entryPoint": ["python3", "-c"], "command": [script], "dockerLabels": {"ecsnet.runtime": "process"}}
+    tasks = [fleet.run(fleet.define(f"keys-{mode}", mode, {"name": "app", **command})) for mode in ("bridge", "host")]
+
+    def path(task: dict[str, Any]) -> str:
+        log = fleet.instance.home.path / "logs" / task["taskArn"].rpartition("/")[2] / "app.log"
+        return str(eventually(lambda: log.read_text().strip() if log.exists() else "", "it prints its path"))
+
+    for own, other in (tasks, reversed(tasks)):
+        uri = f"http://169.254.170.2{path(own)}"
+        found = ask(fleet, fleet.place(own), uri)
+        assert found is not None
+        assert (found[0], json.loads(found[1])["RoleArn"]) == (200, ROLE)
+        refused = ask(fleet, fleet.place(other), uri)
+        assert refused is not None
+        assert (refused[0], json.loads(refused[1])["code"]) == (400, "InvalidIdInRequest")
+    fleet.stop(*tasks)
+
+
 def test_an_unmapped_port_that_clashes_is_a_bind_error(fleet: Fleet) -> None:
     script = "import socket, time; s = socket.create_server(('', 8080)); time.sleep(600)"
     command = {"entryPoint": ["python3", "-c"], "command": [script], "dockerLabels": {"ecsnet.runtime": "process"}}
@@ -469,7 +490,7 @@ def test_real_containers_share_what_their_mode_says(fleet: Fleet, image: str) ->
     )
 
     def containers(**more: Any) -> list[dict[str, Any]]:
-        shared = {"image": image, "entryPoint": ["sh", "-c"]}
+        shared = {"image": image, "stopTimeout": 2, "entryPoint": ["sh", "-c"]}
         return [
             {**shared, "name": "server", "command": [serve]},
             {**shared, "name": "asker", "command": [ask_it], **more},
@@ -493,6 +514,7 @@ def test_health_checks_are_run_and_others_wait_for_them(fleet: Fleet, image: str
     check = {"interval": 5, "retries": 1}
     real = {
         "image": image,
+        "stopTimeout": 2,
         "entryPoint": ["sh", "-c"],
         "command": ["sleep 1; mkdir /ready; sleep 600"],
         "healthCheck": {"command": ["CMD-SHELL", "cd /ready"], **check},

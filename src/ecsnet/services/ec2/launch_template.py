@@ -18,6 +18,7 @@ from ecsnet.services.call import AwsError, Cached, Call, Operation, Reply, Reque
 from ecsnet.services.ec2 import errors, families, idempotency
 from ecsnet.services.ec2.filters import Extract, Filters, some
 from ecsnet.services.ec2.listing import Listing, drop_empty, each
+from ecsnet.services.ec2.paging import page
 from ecsnet.services.ec2.tagging import specified, tag_set
 
 
@@ -81,13 +82,18 @@ def describe_launch_template_versions(call: Call, request: Request) -> Reply:
     one_only = request.get("LaunchTemplateId") or request.get("LaunchTemplateName")
     rows = [chosen(call, request)] if one_only else sorted(families.LAUNCH_TEMPLATE.all(call), key=lambda row: row.id)
     wanted = request.get("Versions")
-    found = [
-        _version_item(row, one)
+    found = {
+        f"{row.id}/{_NEWEST - one.number:010d}": (row, one)
         for row in rows
-        for one in ([version_of(row, name) for name in wanted] if wanted else reversed(row.versions))
+        for one in ([version_of(row, name) for name in wanted] if wanted else row.versions)
         if all(test.matches(call, one) for test in tests)
-    ]
-    return {"LaunchTemplateVersions": found}
+    }
+    keys, token = page(request, sorted(found), smallest=1)
+    return drop_empty({"LaunchTemplateVersions": [_version_item(*found[key]) for key in keys], "NextToken": token})
+
+
+_NEWEST = 10**9
+"""Larger than any version's number: the newest version of a template is listed first."""
 
 
 def _of_data(member: str) -> Extract[ec2.LaunchTemplateVersion]:

@@ -13,11 +13,13 @@ from ecsnet.services.ec2 import errors
 _SMALLEST, _LARGEST = 5, 1000
 
 
-def page(request: Request, keys: Sequence[str], *, ids_member: str | None = None) -> tuple[Sequence[str], str | None]:
+def page(
+    request: Request, keys: Sequence[str], *, ids_member: str | None = None, smallest: int = _SMALLEST
+) -> tuple[Sequence[str], str | None]:
     """The part of the sorted `keys` that this request asks for, and the token of the next part.
 
-    Raises InvalidParameterValue for a MaxResults outside 5 to 1000, InvalidParameterCombination when ids are given
-    as well, InvalidNextToken for a token that no reply gave out.
+    Raises InvalidParameterValue for a MaxResults outside `smallest` to 1000, InvalidParameterCombination when ids are
+    given as well, InvalidNextToken for a token that no reply gave out.
     """
     limit = request.get("MaxResults")
     token = request.get("NextToken")
@@ -32,10 +34,10 @@ def page(request: Request, keys: Sequence[str], *, ids_member: str | None = None
                 f"Value ( {limit} ) for parameter maxResults is invalid. Expecting a value less than or equal to "
                 f"{_LARGEST}.",
             )
-        if limit < _SMALLEST:
+        if limit < smallest:
             raise AwsError(
                 "InvalidParameterValue",
-                f"Value ( {limit} ) for parameter maxResults is invalid. Expecting a value greater than {_SMALLEST}.",
+                f"Value ( {limit} ) for parameter maxResults is invalid. Expecting a value greater than {smallest}.",
             )
     start = bisect.bisect_right(keys, _last(token)) if token else 0
     size = limit if limit is not None else len(keys)

@@ -22,7 +22,8 @@ from ecsnet.services.call import AwsError, Cached, Call, Operation, Reply, Reque
 from ecsnet.services.ec2 import errors, families
 from ecsnet.services.ec2.default_vpc import find_default_vpc
 from ecsnet.services.ec2.filters import Extract, Filters, some
-from ecsnet.services.ec2.listing import Listing, each
+from ecsnet.services.ec2.listing import Listing, drop_empty, each
+from ecsnet.services.ec2.paging import page
 from ecsnet.services.ec2.peered_groups import link_of, shown
 from ecsnet.services.ec2.permissions import permission_items
 from ecsnet.services.ec2.quotas import quota
@@ -231,32 +232,28 @@ def _for_vpc_item(group: ec2.SecurityGroup) -> Mapping[str, Any]:
     }
 
 
-_USABLE = "ecsnet:usable"
-_FOR_VPC = Listing(
-    family=families.GROUP,
-    filters=Filters(
-        fields={
-            "description": lambda call, r: (r.description,),
-            "group-id": lambda call, r: (r.id,),
-            "group-name": lambda call, r: (r.name,),
-            "owner-id": lambda call, r: (r.account,),
-            "primary-vpc-id": lambda call, r: (r.vpc,),
-        },
-        indexes={"primary-vpc-id": GROUPS_BY_VPC},
-        tags=lambda r: r.tags,
-    ),
-    ids=_USABLE,
-    members="SecurityGroupForVpcs",
-    items=each(_for_vpc),
+_FOR_VPC: Filters[ec2.SecurityGroup] = Filters(
+    fields={
+        "description": lambda call, r: (r.description,),
+        "group-id": lambda call, r: (r.id,),
+        "group-name": lambda call, r: (r.name,),
+        "owner-id": lambda call, r: (r.account,),
+        "primary-vpc-id": lambda call, r: (r.vpc,),
+    },
+    tags=lambda r: r.tags,
 )
 
 
 def get_security_groups_for_vpc(call: Call, request: Request) -> Reply:
     """The VPC's own groups and those that are associated with it. Source: EC2 API, GetSecurityGroupsForVpc."""
     vpc = families.VPC.require(call, request["VpcId"])
+    tests = _FOR_VPC.parse(request)
     usable = {*call.tx.keys(GROUPS_BY_VPC, vpc.id)}
     usable.update(one.group for one in call.tx.find(GROUP_ASSOCIATIONS_BY_VPC, vpc.id))
-    return _FOR_VPC.describe(call, {**request, _USABLE: sorted(usable)})
+    groups = {key: families.GROUP.require(call, key) for key in usable}
+    chosen = (key for key, group in groups.items() if all(test.matches(call, group) for test in tests))
+    keys, token = page(request, sorted(chosen))
+    return drop_empty({"SecurityGroupForVpcs": [_for_vpc(call, groups[key]) for key in keys], "NextToken": token})
 
 
 OPERATIONS: tuple[Operation, ...] = (

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from ipaddress import IPv4Address, IPv6Address
+from typing import Any
 
 from ecsnet.model import autoscaling, capacity, cloudformation, ec2, ecs, elbv2, faults, rollout, sts
 from ecsnet.model.base import scope
@@ -600,8 +602,40 @@ EXPORTS_BY_STACK = Index(name="stack_export_by_stack", table=EXPORTS, values=lam
 CHANGE_SETS_BY_STACK = Index(name="change_set_by_stack", table=CHANGE_SETS, values=lambda r: (r.stack,))
 
 
+def tag_key(account: str, region: str, key: str, value: str) -> str:
+    return f"{scope(account, region)}/{key}={value}"
+
+
+def _tags(row: Any) -> tuple[str, ...]:
+    return tuple(tag_key(row.account, row.region, key, value) for key, value in row.tags)
+
+
+TAG_INDEXES: Mapping[str, Index[Any]] = {
+    table.name: Index(name=f"{table.name}_by_tag", table=table, values=_tags)
+    for table in (
+        VPCS,
+        SUBNETS,
+        INTERNET_GATEWAYS,
+        EGRESS_ONLY_GATEWAYS,
+        ROUTE_TABLES,
+        NAT_GATEWAYS,
+        VPC_ENDPOINTS,
+        PREFIX_LISTS,
+        ELASTIC_IPS,
+        GROUPS,
+        ACLS,
+        DHCP_OPTIONS,
+        INTERFACES,
+        INSTANCES,
+        LAUNCH_TEMPLATES,
+        FLOW_LOGS,
+    )
+}
+"""By the table's name: its rows by `tag_key`, for listings that filter by a tag."""
+
+
 def _declared(kind: type) -> tuple[object, ...]:
     return tuple(value for value in globals().values() if isinstance(value, kind))
 
 
-SCHEMA = Schema(tables=_declared(Table), indexes=_declared(Index))  # type: ignore[arg-type]
+SCHEMA = Schema(tables=_declared(Table), indexes=(*_declared(Index), *TAG_INDEXES.values()))  # type: ignore[arg-type]

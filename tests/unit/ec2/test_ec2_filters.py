@@ -272,6 +272,23 @@ def _members(value: Any, name: str) -> Iterator[str]:
                 yield from _members(item, name)
 
 
+TAGGED = sorted({listing for listing, name in _documented() if name == "tag-key"} - {"DescribeVpcPeeringConnections"})
+
+
+@pytest.mark.parametrize("listing", TAGGED)
+def test_a_tag_is_found_without_a_visit_to_all(full: Ec2, listing: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    wanted = _choose(full, listing, "tag-key", "Everywhere")
+    assert wanted
+
+    def everything(self: Any, call: Any) -> Any:
+        raise AssertionError("every record of the account is visited")
+
+    monkeypatch.setattr(Family, "all", everything)
+    assert _choose(full, listing, "tag:Everywhere", "yes") == wanted
+    assert _choose(full, listing, "tag:Everywhere", "no", "yes") == wanted
+    assert _choose(full, listing, "tag:Everywhere", "no") == []
+
+
 @pytest.mark.parametrize(
     ("name", "member"),
     [

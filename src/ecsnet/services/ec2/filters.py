@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 from ecsnet.model.base import Record, Tags
+from ecsnet.model.tables import TAG_INDEXES, tag_key
 from ecsnet.services.call import AwsError, Call, Request
 from ecsnet.store.schema import Index, Table
 
@@ -93,12 +94,20 @@ class Filters(Generic[R]):
             if lookup is not None:
                 return {table.key(record): record for v in test.exact for record in lookup(call, v)}.values()
             index = self.indexes.get(test.name)
+            if test.name.startswith("tag:") and self.tags is not None and table.name in TAG_INDEXES:
+                key, by_tag = test.name[4:], TAG_INDEXES[table.name]
+                keys = {one for v in test.exact for one in call.tx.keys(by_tag, _tag(call, key, v))}
+                return [row for one in keys if (row := call.tx.get(table, one)) is not None]
             if index is not None:
                 if len(test.exact) == 1:
                     return call.tx.find(index, next(iter(test.exact)))
                 found = {index.table.key(record): record for v in test.exact for record in call.tx.find(index, v)}
                 return found.values()
         return None
+
+
+def _tag(call: Call, key: str, value: str) -> str:
+    return tag_key(call.account, call.region, key, value)
 
 
 def _tag_extract(name: str, tags: Callable[[Call, R], Tags]) -> Extract[R] | None:

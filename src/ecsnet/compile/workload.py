@@ -15,7 +15,7 @@ import msgspec
 
 from ecsnet.compile import containers, facts
 from ecsnet.compile.view import FragmentSpec, Query, View
-from ecsnet.logical.workload import Check, ContainerPort, LogTarget, OnMachine, OnPort, OnStack, Process, Seat
+from ecsnet.logical.workload import Check, ContainerPort, LogTarget, OnMachine, OnPort, OnStack, Process, Restart, Seat
 from ecsnet.model.base import Record
 from ecsnet.model.dnsnames import private_dns_name
 from ecsnet.model.ecs import (
@@ -196,6 +196,9 @@ def _process(
         hosts=tuple(_hosts(task, container, seat, hostname, given)),
         log=_log(task, container),
         stop_timeout=DEFAULT_STOP_TIMEOUT if container.stop_timeout is None else container.stop_timeout,
+        restart=None
+        if container.restart is None
+        else Restart(period=container.restart.period, ignored_codes=container.restart.ignored_codes),
         check=None if container.health_check is None else _check(container.health_check),
     )
 

@@ -24,6 +24,14 @@ class HealthCheck(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     start_period: int
 
 
+class RestartRule(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """When a container that has ended is started again: after `period` seconds of running, unless its exit code is
+    among `ignored_codes`."""
+
+    period: int
+    ignored_codes: tuple[int, ...] = ()
+
+
 class Workload(HostObject, frozen=True, kw_only=True, gc=False, tag=True):
     """One container of a task, in a namespace, under one of the runtimes.
 
@@ -54,6 +62,7 @@ class Workload(HostObject, frozen=True, kw_only=True, gc=False, tag=True):
     log_region: str | None = None
     stop_timeout: int = 30
     health: HealthCheck | None = None
+    restart: RestartRule | None = None
     after: tuple[str, ...] = ()
     """Keys that must be in force before the process starts (the interface's publication)."""
 

@@ -61,6 +61,13 @@ Seat = OnPort | OnMachine | OnStack
 """Whose network stack a process uses."""
 
 
+class Restart(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A process that ends is started again if it has run for `period` seconds, unless its exit code is ignored."""
+
+    period: int
+    ignored_codes: tuple[int, ...]
+
+
 class Process(LogicalObject, frozen=True, kw_only=True, gc=False):
     """One container of a task."""
 
@@ -86,6 +93,7 @@ class Process(LogicalObject, frozen=True, kw_only=True, gc=False):
     log: LogTarget | None
     stop_timeout: int
     """Seconds between the polite and the forced end."""
+    restart: Restart | None = None
     check: Check | None = None
 
 

@@ -57,6 +57,15 @@ class ContainerHealthCheck(Record, frozen=True, kw_only=True, gc=False):
     start_period: int = 0
 
 
+class RestartPolicy(Record, frozen=True, kw_only=True, gc=False):
+    """An enabled restartPolicy: a container that ends is started again in its task."""
+
+    ignored_codes: tuple[int, ...] = ()
+    """Exit codes after which it is not."""
+    period: int = 300
+    """Seconds that it must have run since its last start (`restartAttemptPeriod`)."""
+
+
 class ContainerDefinition(Record, frozen=True, kw_only=True, gc=False):
     """The members that decide about network and process; the whole definition as given is in `TaskDefinition.body`."""
 
@@ -73,6 +82,7 @@ class ContainerDefinition(Record, frozen=True, kw_only=True, gc=False):
     log_options: tuple[tuple[str, str], ...] = ()
     stop_timeout: int | None = None
     health_check: ContainerHealthCheck | None = None
+    restart: RestartPolicy | None = None
     links: tuple[tuple[str, str], ...] = ()
     """((container, alias), …); the container starts after those that it links to."""
     depends_on: tuple[tuple[str, str], ...] = ()

@@ -200,3 +200,13 @@ def test_pages(cloud: Cloud) -> None:
     assert "nextToken" not in third
     assert cloud.error("ListTaskDefinitions", nextToken="!")[0] == "InvalidParameterException"
     assert cloud.error("ListTaskDefinitions", maxResults=101)[0] == "InvalidParameterException"
+
+
+@pytest.mark.parametrize(
+    "policy", [{"enabled": True, "restartAttemptPeriod": 59}, {"enabled": True, "ignoredExitCodes": list(range(51))}]
+)
+def test_restart_policies_outside_the_limits(cloud: Cloud, policy: dict[str, Any]) -> None:
+    container = {"name": "app", "image": "web:1", "memory": 64, "restartPolicy": policy}
+    code, text = cloud.error("RegisterTaskDefinition", family="web", containerDefinitions=[container])
+    assert code == "ClientException"
+    assert "restartPolicy" in text

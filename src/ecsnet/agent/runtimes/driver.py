@@ -55,6 +55,9 @@ class WorkloadDriver:
         self._where: dict[str, RuntimeName] = {}
         self._wanted: dict[str, Workload] = {}
         self._seen: dict[str, ContainerSeen] = {}
+        self._speed = speed
+        self._began: dict[str, float] = {}
+        """When a container was last started, or first seen."""
         self._checks = HealthChecks(self._healthy, now=time.monotonic, speed=speed)
 
     def observe(self, desired: Mapping[str, HostObject]) -> Mapping[str, HostObject | None]:
@@ -78,7 +81,11 @@ class WorkloadDriver:
                     if self._tail is not None:
                         self._tail.follow(workload, from_end=True)
                 if found.key not in busy:
-                    self._report(found, name)
+                    self._began.setdefault(found.key, self._now())
+                    if found.ended:
+                        self.ended(name, found)
+                    else:
+                        self._report(found, name)
         # One that is being started is there; one that failed to start is not tried again: ECS replaces the task.
         for key in busy | failed:
             if key in desired:
@@ -107,7 +114,37 @@ class WorkloadDriver:
     def ended(self, name: RuntimeName, found: Found) -> None:
         """Told by a runtime (any thread): a container has ended by itself."""
         # In the container's own order, so that a very short life is not told backwards.
-        self._enqueue(found.key, lambda: self._report(found, name))
+        self._enqueue(found.key, lambda: self._end(found, name))
+
+    def _end(self, found: Found, name: RuntimeName) -> None:
+        """Start a container again where its restart policy says so, else report its end.
+
+        ECS API, ContainerRestartPolicy: the agent does it by itself, the task goes on meanwhile. What another agent
+        started counts as started when this one first saw it.
+        """
+        workload = self._wanted.get(found.key)
+        rule = workload.restart if workload is not None else None
+        seen = self._seen.get(found.key)
+        if workload is None or rule is None or (seen is not None and seen.state == "stopped"):
+            self._report(found, name)
+            return
+        # Told twice, by the runtime and by a look at the machine: the second time it may run again.
+        if not any(one.key == found.key and one.ended for one in self._runtimes[name].found()):
+            return
+        ran = self._now() - self._began.get(found.key, self._now())
+        if found.exit_code in rule.ignored_codes or ran < rule.period / self._speed():
+            self._report(found, name)
+            return
+        self._checks.leave(found.key)
+        try:
+            self._runtimes[name].stop(found.key, 0.0)
+            runtime_id = self._runtimes[name].start(workload)
+        except WorkloadError as error:
+            self._say(found.key, "stopped", name, found.runtime_id, exit_code=found.exit_code, reason=str(error))
+            return
+        self._began[found.key] = self._now()
+        self._say(found.key, "running", name, runtime_id)
+        self._check(found.key, name)
 
     def told(self) -> list[ContainerSeen]:
         """The newest report about every container that is here (any thread)."""
@@ -155,6 +192,7 @@ class WorkloadDriver:
             self._say(key, "failed", name, "", reason=str(error))
             return
         self._where[key] = name
+        self._began[key] = self._now()
         self._say(key, "running", name, runtime_id)
 
     def _stop(self, key: str, timeout: float) -> None:
@@ -172,6 +210,7 @@ class WorkloadDriver:
             self._tail.leave(key)
         self._checks.leave(key)
         self._where.pop(key, None)
+        self._began.pop(key, None)
         self._seen.pop(key, None)
 
     def _report(self, found: Found, name: RuntimeName) -> None:

@@ -14,6 +14,7 @@ from ecsnet.hostplan.workload import (
     MetadataPages,
     Page,
     Port,
+    RestartRule,
     Workload,
     metadata_key,
 )
@@ -55,6 +56,9 @@ def process(item: Process) -> Iterator[Workload]:
         log_region=item.log.region if item.log else None,
         stop_timeout=item.stop_timeout,
         health=_health(item.check),
+        restart=None
+        if item.restart is None
+        else RestartRule(period=item.restart.period, ignored_codes=item.restart.ignored_codes),
         after=after,
     )
 

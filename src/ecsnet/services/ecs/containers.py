@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from ecsnet.model.ecs import ContainerDefinition, ContainerHealthCheck, PortMapping
+from ecsnet.model.ecs import ContainerDefinition, ContainerHealthCheck, PortMapping, RestartPolicy
 from ecsnet.services.ecs import errors
 
 Given = Mapping[str, Any]
@@ -65,6 +65,7 @@ def _one(given: Given, mode: str, task_memory: bool) -> dict[str, Any]:
     if body.get("healthCheck") is not None:
         body["healthCheck"] = _normalised_check(name, body["healthCheck"])
     _check_logs(name, body.get("logConfiguration"))
+    _check_restart(name, body.get("restartPolicy"))
     return body
 
 
@@ -284,6 +285,34 @@ def _normalised_check(container: str, given: Given) -> dict[str, Any]:
     return body
 
 
+_RESTART_PERIOD = (60, 1800)
+_MOST_IGNORED = 50
+
+
+def _check_restart(container: str, given: Given | None) -> None:
+    """ECS API, ContainerRestartPolicy. Raises ClientException."""
+    if given is None:
+        return
+    period, codes = given.get("restartAttemptPeriod"), given.get("ignoredExitCodes") or ()
+    low, high = _RESTART_PERIOD
+    if period is not None and not low <= period <= high:
+        raise errors.client(
+            f"Invalid restartPolicy of container '{container}': restartAttemptPeriod must be between {low} and {high}."
+        )
+    if len(codes) > _MOST_IGNORED:
+        raise errors.client(
+            f"Invalid restartPolicy of container '{container}': at most {_MOST_IGNORED} ignoredExitCodes can be given."
+        )
+
+
+def _stored_restart(given: Given | None) -> RestartPolicy | None:
+    if given is None or not given.get("enabled"):
+        return None
+    return RestartPolicy(
+        ignored_codes=tuple(given.get("ignoredExitCodes") or ()), period=given.get("restartAttemptPeriod") or 300
+    )
+
+
 def stored(body: Given, mode: str) -> ContainerDefinition:
     """The typed part of one normalised definition in a task of a network mode."""
     logs = body.get("logConfiguration") or {}
@@ -301,6 +330,7 @@ def stored(body: Given, mode: str) -> ContainerDefinition:
         log_options=tuple((logs.get("options") or {}).items()),
         stop_timeout=body.get("stopTimeout"),
         health_check=_health_check(body),
+        restart=_stored_restart(body.get("restartPolicy")),
         links=tuple(_link(link) for link in body.get("links") or ()),
         depends_on=tuple((one["containerName"], one["condition"]) for one in body.get("dependsOn") or ()),
     )

@@ -78,6 +78,16 @@ def test_who_sees_whom_as_what(modes: dict[str, ModeReport]) -> None:
         assert (modes[name].asked, modes[name].client) == (modes[name].listens, modes[name].peer)
 
 
+def test_metadata_tokens_do_not_pass_the_bridge(modes: dict[str, ModeReport]) -> None:
+    said = {name: (one.metadata.outcome, one.metadata.instance) for name, one in modes.items()}
+    assert said == {
+        "bridge": ("no answer to the request for the token", ""),
+        "host": ("answered", "own"),
+        "awsvpc": ("answered", "own"),
+    }
+    assert modes["bridge"].metadata.hop_limit == 1
+
+
 def test_what_a_task_takes(modes: dict[str, ModeReport]) -> None:
     assert {name: one.interfaces for name, one in modes.items()} == {"bridge": 0, "host": 0, "awsvpc": 2}
     limits = {name: (one.density.tasks, one.density.refusal) for name, one in modes.items()}

@@ -13,8 +13,9 @@ from rich.console import Console
 
 from ecsnet.cli.modes import chart, document, svg, text
 from ecsnet.cli.modes.advice import advice
+from ecsnet.cli.modes.figures import alike
 from ecsnet.cli.modes.report import ModeReport, Report
-from ecsnet.cli.modes.rows import Row, alike, columns, rows
+from ecsnet.cli.modes.rows import Row, columns, rows
 
 _SVG = "{http://www.w3.org/2000/svg}"
 DOCS = Path(__file__).resolve().parents[3] / "docs"
@@ -51,6 +52,16 @@ def test_translations_are_told_from_what_both_ends_say() -> None:
     )
     moved = msgspec.structs.replace(bridge(), client=bridge().peer)
     assert "bridge, host: the client's own" in row("sees its client", report(moved, host())).why
+
+
+def test_who_reads_the_instances_metadata() -> None:
+    shown = row("metadata")
+    assert shown.cells[:3] == (
+        "no answer to the request for the token",
+        "answers for its instance",
+        "answers for its instance",
+    )
+    assert shown.why.startswith("bridge: a token travels 1 hop, and the container stands behind its instance")
 
 
 def test_what_contradicts_the_expectation_is_said() -> None:

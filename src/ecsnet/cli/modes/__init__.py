@@ -2,5 +2,5 @@
 
 `command` (the command) → `private` (an ecsnet of its own) → `lab` (instances, services, through the AWS API) →
 `observe`, `measure` (what is seen; the programs `service` and `load` are the traffic) → `report` (the figures) →
-`rows` (cells, reasons), `advice` → `text`, `document`, `chart` (how it is shown).
+`figures`, `rows` (cells, reasons), `advice` → `text`, `document`, `chart` (how it is shown).
 """

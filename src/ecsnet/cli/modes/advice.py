@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from ecsnet.cli.modes.figures import FIGURES, Figure, alike
 from ecsnet.cli.modes.report import ModeReport, Report
-from ecsnet.cli.modes.rows import FIGURES, Figure, alike, shares_containers, shares_instance
+from ecsnet.cli.modes.rows import reads_metadata, shares_containers, shares_instance
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,8 +61,8 @@ def _density_words(one: ModeReport) -> str:
 
 
 def _security(one: ModeReport) -> tuple[int, ...]:
-    """First whether a task has rules of its own, then whether it is kept out of the instance's stack."""
-    return int(one.filter.owner == "task"), int(not shares_instance(one))
+    """First whether a task has rules of its own, then whether it is kept out of the instance's stack and metadata."""
+    return int(one.filter.owner == "task"), int(not shares_instance(one)), int(not reads_metadata(one))
 
 
 def _security_words(one: ModeReport) -> str:
@@ -70,7 +71,8 @@ def _security_words(one: ModeReport) -> str:
         "instance": "rules per instance: what one task needs is open to all of them",
     }.get(one.filter.owner, "no filter was seen to decide")
     loopback = ", and what listens on the instance's loopback is open to the task" if shares_instance(one) else ""
-    return rules + loopback
+    role = ", and it can take the instance's role" if reads_metadata(one) else ""
+    return rules + loopback + role
 
 
 def _speed(modes: Sequence[ModeReport]) -> Advice:

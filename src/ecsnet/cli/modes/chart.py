@@ -7,8 +7,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from ecsnet.cli.modes import svg
+from ecsnet.cli.modes.figures import FIGURES
 from ecsnet.cli.modes.report import Report
-from ecsnet.cli.modes.rows import FIGURES, traffic
+from ecsnet.cli.modes.rows import traffic
 
 _COLORS = {"bridge": "#0969da", "host": "#bc4c00", "awsvpc": "#1a7f37"}
 _BESIDE = "#8c959f"

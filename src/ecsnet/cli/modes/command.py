@@ -15,8 +15,8 @@ from ecsnet.cli.show import JsonOption, console
 
 
 def modes(
-    seconds: Annotated[float, typer.Option(min=0.1, help="Length of each measurement.")] = 0.5,
-    rounds: Annotated[int, typer.Option(min=1, help="How often each is made; medians are shown.")] = 9,
+    seconds: Annotated[float, typer.Option(min=0.1, help="Length of each measurement.")] = 0.3,
+    rounds: Annotated[int, typer.Option(min=1, help="How often each is made; medians are shown.")] = 15,
     starts: Annotated[int, typer.Option(min=1, help="Tasks started per mode to see how long it takes.")] = 10,
     plot: Annotated[Path | None, typer.Option(metavar="FILE.svg", help="Draw it too.")] = None,
     write_doc: Annotated[

@@ -9,8 +9,9 @@ import msgspec
 
 from ecsnet.cli.modes.advice import advice
 from ecsnet.cli.modes.chart import draw
+from ecsnet.cli.modes.figures import IMPROBABLE
 from ecsnet.cli.modes.report import Report
-from ecsnet.cli.modes.rows import IMPROBABLE, columns, rows
+from ecsnet.cli.modes.rows import columns, rows
 
 NAME = "network-modes"
 

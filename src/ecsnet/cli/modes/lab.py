@@ -119,6 +119,11 @@ class Lab:
         reply = self._ec2.describe_network_interfaces(Filters=[{"Name": "vpc-id", "Values": [self.vpc]}])
         return list(reply["NetworkInterfaces"])
 
+    def hop_limit(self, instance: str) -> int:
+        """How far an instance's metadata tokens travel (DescribeInstances)."""
+        found = self._ec2.describe_instances(InstanceIds=[instance])["Reservations"][0]["Instances"][0]
+        return int(found["MetadataOptions"]["HttpPutResponseHopLimit"])
+
     def attachments(self, task: str) -> list[dict[str, Any]]:
         """The attachments of a task, as DescribeTasks shows them."""
         return list(self._described(CLUSTER, [task])[0]["attachments"])

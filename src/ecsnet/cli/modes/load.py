@@ -5,6 +5,7 @@ It runs in the network namespace of a task. Nothing but the standard library, so
 
 from __future__ import annotations
 
+import http.client
 import json
 import selectors
 import socket
@@ -39,6 +40,29 @@ def ask(address: str, port: int) -> dict[str, Any]:
         return {"outcome": "no answer"}
     except OSError as error:
         return {"outcome": f"failed: {error.strerror}"}
+
+
+def metadata(address: str, port: int) -> dict[str, Any]:
+    """Which instance the metadata service says this is, by a token (IMDSv2); `outcome` says how far that came."""
+    connection = http.client.HTTPConnection(address, port, timeout=PATIENCE)
+    step = "the token"
+    try:
+        connection.request("PUT", "/latest/api/token", headers={"X-aws-ec2-metadata-token-ttl-seconds": "60"})
+        given = connection.getresponse()
+        token = given.read().decode()
+        if given.status != 200:
+            return {"outcome": f"{step}: HTTP {given.status}"}
+        step = "the instance id"
+        connection.request("GET", "/latest/meta-data/instance-id", headers={"X-aws-ec2-metadata-token": token})
+        answer = connection.getresponse()
+        said = answer.read().decode()
+    except TimeoutError:
+        return {"outcome": f"no answer to the request for {step}"}
+    except OSError as error:
+        return {"outcome": f"{step}: {error.strerror}"}
+    finally:
+        connection.close()
+    return {"outcome": "answered", "instance": said} if answer.status == 200 else {"outcome": f"HTTP {answer.status}"}
 
 
 def hops(address: str, port: int) -> dict[str, Any]:
@@ -121,6 +145,8 @@ def main(arguments: list[str]) -> None:
     match what:
         case "ask":
             found = ask(address, port)
+        case "metadata":
+            found = metadata(address, port)
         case "hops":
             found = hops(address, port)
         case "stream":

@@ -12,9 +12,11 @@ from ecsnet.cli.errors import CliError
 from ecsnet.cli.modes import service
 from ecsnet.cli.modes.lab import INSTANCES_GROUP, Lab, Running
 from ecsnet.cli.modes.place import Pair, Place, pinned, place_of
-from ecsnet.cli.modes.report import Density, Endpoint, Filter, ModeReport, Namespaces, Round, Traffic
+from ecsnet.cli.modes.report import Density, Endpoint, Filter, Metadata, ModeReport, Namespaces, Round, Traffic
 from ecsnet.fabric.kernel.naming import instance_namespace
 from ecsnet.home import Home
+
+_METADATA = "169.254.169.254"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +31,7 @@ class Seen:
     client: Endpoint
     peer: Endpoint
     filter: Filter
+    metadata: Metadata
     interfaces: int
 
     def report(self, traffic: Traffic, starts: Sequence[float], density: Density) -> ModeReport:
@@ -41,6 +44,7 @@ class Seen:
             client=self.client,
             peer=self.peer,
             filter=self.filter,
+            metadata=self.metadata,
             interfaces=self.interfaces,
             starts_ms=tuple(starts),
             density=density,
@@ -79,6 +83,7 @@ def observe(home: Home, lab: Lab, running: Running) -> Seen:
         client=_endpoint(owners, answer["local"]),
         peer=peer,
         filter=_filter(lab, pair, peer.address),
+        metadata=_metadata(lab, client),
         interfaces=running.interfaces,
     )
 
@@ -144,6 +149,16 @@ def _filter(lab: Lab, pair: Pair, source: str) -> Filter:
     )
 
 
+def _metadata(lab: Lab, client: Place) -> Metadata:
+    found = client.load("metadata", _METADATA, 80)
+    instance = found.get("instance", "")
+    return Metadata(
+        outcome=found["outcome"],
+        instance="own" if instance == lab.instances[0] else instance,
+        hop_limit=lab.hop_limit(lab.instances[0]),
+    )
+
+
 def _probe(source: str, destination: str, port: int) -> dict[str, Any]:
     query = {"from": source, "to": destination, "port": f"{port}/tcp"}
     verdict: dict[str, Any] = fetch("POST", "/_ecsnet/probe", **query)
@@ -153,17 +168,21 @@ def _probe(source: str, destination: str, port: int) -> dict[str, Any]:
 # ── traffic ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def measured(pair: Pair, seconds: float) -> Round:
-    """One round between two places."""
+def measured(pairs: Sequence[Pair], seconds: float) -> list[Round]:
+    """One round. Each figure is measured at all places in a row, so that what else the machine does hits them alike."""
     span = str(seconds)
-    stream = pair.client.load("stream", pair.address, pair.port(service.STREAM), span)
-    echo = pair.client.load("echo", pair.address, pair.port(service.ECHO), span)
-    return Round(
-        gbit_per_second=stream["gbit_per_second"],
-        p50_us=echo["p50_us"],
-        p99_us=echo["p99_us"],
-        connections_per_second=pair.client.connections(pair.address, pair.port(service.CONNECT), seconds),
-    )
+    streams = [pair.client.load("stream", pair.address, pair.port(service.STREAM), span) for pair in pairs]
+    echoes = [pair.client.load("echo", pair.address, pair.port(service.ECHO), span) for pair in pairs]
+    rates = [pair.client.connections(pair.address, pair.port(service.CONNECT), seconds) for pair in pairs]
+    return [
+        Round(
+            gbit_per_second=stream["gbit_per_second"],
+            p50_us=echo["p50_us"],
+            p99_us=echo["p99_us"],
+            connections_per_second=rate,
+        )
+        for stream, echo, rate in zip(streams, echoes, rates, strict=True)
+    ]
 
 
 def traffic(pair: Pair, rounds: Sequence[Round]) -> Traffic:

@@ -42,6 +42,17 @@ class Filter(msgspec.Struct, frozen=True, kw_only=True):
     """Whose interface that is: `task` or `instance`."""
 
 
+class Metadata(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of a container's request to the instance metadata service, with a token."""
+
+    outcome: str
+    """`answered`, or how far it came."""
+    instance: str = ""
+    """Whose instance id it answered: `own` when it is that of the task's container instance."""
+    hop_limit: int
+    """How many hops the answer with the token may travel, by the instance's MetadataOptions."""
+
+
 class Round(msgspec.Struct, frozen=True, kw_only=True):
     """One round of measurements between two places."""
 
@@ -92,6 +103,7 @@ class ModeReport(msgspec.Struct, frozen=True, kw_only=True):
     peer: Endpoint
     """The client's end, as the server's socket says."""
     filter: Filter
+    metadata: Metadata
     interfaces: int
     """Network interfaces that exist for its two tasks."""
     starts_ms: tuple[float, ...]

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import combinations
-from math import comb
 
-from ecsnet.cli.modes.report import MODES, Endpoint, Filter, ModeReport, Report, Round, Traffic
+from ecsnet.cli.modes.figures import FIGURES, Figure, alike
+from ecsnet.cli.modes.report import MODES, Endpoint, Filter, ModeReport, Report, Traffic
 
 NONE = "–"
-
-IMPROBABLE = 0.05
-"""What chance may at most have brought about with this probability is called a difference."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +36,7 @@ def rows(report: Report) -> tuple[Row, ...]:
         ("clients connect to", lambda one: _shown(one.asked), _why_asked),
         ("the container listens at", lambda one: _shown(one.listens), _why_listens),
         ("the server sees its client as", lambda one: _shown(one.peer), _why_peer),
+        ("instance metadata (IMDSv2) from a container", _metadata, _why_metadata),
         ("network interfaces of the two tasks", lambda one: str(one.interfaces), _why_interfaces),
         (f"tasks that fit on one {report.instance_type}", _density, _why_density),
         ("RunTask → RUNNING, median", lambda one: f"{statistics.median(one.starts_ms):.1f} ms", _why_starts),
@@ -187,6 +185,26 @@ def _why_peer(one: ModeReport) -> str:
     return f"the client is {one.client.address}, its instance sends in its own name {port}"
 
 
+def reads_metadata(one: ModeReport) -> bool:
+    return one.metadata.outcome == "answered"
+
+
+def _metadata(one: ModeReport) -> str:
+    if not reads_metadata(one):
+        return one.metadata.outcome
+    whose = "its instance" if one.metadata.instance == "own" else one.metadata.instance
+    return f"answers for {whose}"
+
+
+def _why_metadata(one: ModeReport) -> str:
+    limit = _count(one.metadata.hop_limit, "hop")
+    if reads_metadata(one):
+        return f"nothing kept the request back; the hop limit of tokens is {one.metadata.hop_limit}"
+    if translates_source(one):
+        return f"a token travels {limit}, and the container stands behind its instance as a router"
+    return f"kept back although a token travels {limit} and no router is between"
+
+
 # ── what it costs ────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -244,39 +262,6 @@ def _why_segment(report: Report) -> str:
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Figure:
-    """One measured figure of traffic."""
-
-    title: str
-    field: str
-    unit: str
-    digits: int
-    more_is_better: bool
-    tail: str = ""
-    """The field of the same figure's 99th percentile."""
-
-    def of(self, found: Round) -> float:
-        return float(getattr(found, self.field))
-
-    def shown(self, found: Round) -> str:
-        value = f"{self.of(found):.{self.digits}f}"
-        tail = f" / {getattr(found, self.tail):.{self.digits}f}" if self.tail else ""
-        return f"{value}{tail} {self.unit}".strip()
-
-
-FIGURES = (
-    Figure(title="throughput, one TCP stream", field="gbit_per_second", unit="Gbit/s", digits=1, more_is_better=True),
-    Figure(
-        title="round trip of one byte, p50 / p99", field="p50_us", unit="µs", digits=0, more_is_better=False,
-        tail="p99_us",
-    ),
-    Figure(
-        title="new connections per second", field="connections_per_second", unit="", digits=0, more_is_better=True
-    ),
-)  # fmt: skip
-
-
 def _figure(report: Report, figure: Figure) -> Row:
     def cell(one: Traffic) -> str:
         return figure.shown(one.median)
@@ -302,18 +287,6 @@ def _why_figure(report: Report, figure: Figure) -> str:
 
 def _way(one: ModeReport) -> str:
     return f"{_count(one.traffic.hops, 'router')}, {_count(translations(one), 'translation')}"
-
-
-def alike(one: Sequence[float], other: Sequence[float]) -> bool:
-    """Whether the rounds of two places prove no difference between them, by the sign test.
-
-    Rounds alternate, so each pair of them met the same load of the machine. Without a difference either place is the
-    better one in half of them; that one of them is it as often as was seen must be improbable.
-    """
-    signs = [first > second for first, second in zip(one, other, strict=True) if first != second]
-    rounds, most = len(signs), max(signs.count(True), signs.count(False))
-    as_often = sum(comb(rounds, number) for number in range(most, rounds + 1))
-    return 2 * as_often > IMPROBABLE * (1 << rounds)
 
 
 def _count(number: int, what: str) -> str:

@@ -44,8 +44,8 @@ def compare(*, seconds: float, rounds: int, starts: int, say: Say) -> Report:
         found: dict[str, list[Round]] = {pair.name: [] for pair in pairs}
         for number in range(rounds):
             say(f"traffic, round {number + 1} of {rounds}")
-            for pair in pairs:
-                found[pair.name].append(measured(pair, seconds))
+            for pair, one in zip(pairs, measured(pairs, seconds), strict=True):
+                found[pair.name].append(one)
         flows = {pair.name: traffic(pair, found[pair.name]) for pair in pairs}
         return Report(
             version=version("ecsnet"),

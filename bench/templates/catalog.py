@@ -18,6 +18,7 @@ from ecsnet.services.cloudformation.package import REFERENCES, find_part
 from ecsnet.services.cloudformation.template import parse
 
 _REFERENCE = re.compile(r"\$\{([^}!]+)\}")
+_SECRET = re.compile(r"\{\{resolve:secretsmanager:([A-Za-z0-9/_+=.@-]+?):SecretString")
 _SUFFIXES = (".yml", ".yaml", ".json", ".template", ".cf")
 
 
@@ -77,6 +78,11 @@ class Template:
     def imports(self) -> frozenset[SharedName]:
         names = (self._shared(value) for value in _import_values(self.body))
         return frozenset(name for name in names if name is not None)
+
+    @cached_property
+    def secrets(self) -> frozenset[str]:
+        """Names of the secrets that it expects in the account."""
+        return frozenset(_SECRET.findall(self.path.read_text(encoding="utf-8")))
 
     @cached_property
     def hosted_zones(self) -> frozenset[str]:

@@ -246,7 +246,8 @@ def first_failure(stack: str) -> str:
 
     Of a nested stack it is what failed inside.
     """
-    events = aws("cloudformation").describe_stack_events(StackName=stack)["StackEvents"]
+    pages = aws("cloudformation").get_paginator("describe_stack_events").paginate(StackName=stack)
+    events = [event for page in pages for event in page["StackEvents"]]
     for event in reversed(events):
         reason = event.get("ResourceStatusReason", "")
         if not event["ResourceStatus"].endswith("FAILED") or "cancelled" in reason.lower():

@@ -240,3 +240,34 @@ def test_an_image_parameter_of_aws_has_some_image() -> None:
         assert stack.current.outputs[0].value.startswith("ami-")
 
     with_rig(body, services=SERVICES)
+
+
+def _wait_condition(user_data: Any) -> str:
+    machine = {"ImageId": "ami-1", "InstanceType": "t3.micro", "UserData": {"Fn::Base64": user_data}}
+    condition = {"Handle": {"Ref": "Handle"}, "Timeout": "600", "Count": 1}
+    resources = {
+        "Handle": {"Type": "AWS::CloudFormation::WaitConditionHandle"},
+        "Machine": {"Type": "AWS::EC2::Instance", "Properties": machine},
+        "Wait": {"Type": "AWS::CloudFormation::WaitCondition", "DependsOn": "Machine", "Properties": condition},
+    }
+    return json.dumps({"Resources": resources, "Outputs": {"Data": {"Value": {"Fn::GetAtt": ["Wait", "Data"]}}}})
+
+
+def test_a_wait_condition_counts_instances_that_know_its_handle() -> None:
+    async def body(rig: Rig) -> None:
+        async with machine(rig):
+            knows = {"Fn::Sub": "#!/bin/bash\ncfn-signal '${Handle}'\n"}
+            await rig.call("CreateStack", StackName="s", TemplateBody=_wait_condition(knows))
+            stack = await rig.settled("s")
+            assert stack.status is StackStatus.CREATE_COMPLETE, rig.reasons("s")
+            assert json.loads(stack.current.outputs[0].value).popitem()[0].startswith("i-")
+
+            await rig.call("CreateStack", StackName="t", TemplateBody=_wait_condition("#!/bin/bash\n"))
+            while "Wait CREATE_IN_PROGRESS" not in rig.events("t"):
+                await asyncio.sleep(0)
+            rig.now += 600
+            await rig.run("ec2", "CreateVpc", CidrBlock="10.9.0.0/16")
+            assert (await rig.settled("t")).status is StackStatus.ROLLBACK_COMPLETE
+            assert any("Failed to receive 1 resource signal" in reason for reason in rig.reasons("t"))
+
+    with_rig(body, services=SERVICES)

@@ -1,8 +1,10 @@
-"""Creation policies: a resource that is ready also waits for signals (user guide, "CreationPolicy attribute").
+"""Signals that a resource which is ready still waits for: those of its creation policy (user guide, "CreationPolicy
+attribute"), or those that a wait condition counts.
 
 User data is not run here, so cfn-signal is not either. What stands in for it: an instance whose user data calls
 cfn-signal counts as having signalled success once it was seen running and, when its user data names an ECS cluster,
-its container agent is connected. SignalResource counts as on AWS.
+its container agent is connected. For a wait condition the user data has to contain the handle's address. SignalResource
+counts as on AWS, and here for wait conditions too: nobody answers at a handle's address.
 """
 
 from __future__ import annotations
@@ -10,19 +12,22 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+from collections.abc import Iterator, Mapping
 
 from ecsnet.model import tables
 from ecsnet.model.autoscaling import Lifecycle
 from ecsnet.model.cloudformation import Physical, Signal, StackResource
 from ecsnet.services.call import Call, Operation, Reply, Request, write
 from ecsnet.services.cloudformation.errors import ValidationError
-from ecsnet.services.cloudformation.journal import resource_of, stack_of
+from ecsnet.services.cloudformation.journal import resource_of, resources_of, stack_of
 from ecsnet.services.cloudformation.lookup import find_stack
 from ecsnet.services.cloudformation.plan import Signals
 from ecsnet.services.cloudformation.resolve import plan_of
 from ecsnet.services.cloudformation.resources.base import WAITING, Broken, Observed, Ready
 from ecsnet.services.ecs import ops as ecs_ops
 from ecsnet.store.snapshot import Reader
+
+WAIT_CONDITION = "AWS::CloudFormation::WaitCondition"
 
 
 def signalled(reader: Reader, row: StackResource, target: Physical, seen: Ready, now: float, speed: float) -> Observed:
@@ -34,9 +39,9 @@ def signalled(reader: Reader, row: StackResource, target: Physical, seen: Ready,
     if not all(given.values()):
         bad = sum(1 for success in given.values() if not success)
         return Broken(reason=f"Received {bad} FAILURE signal(s) out of {len(given)}.")
-    given |= {instance: True for instance in _instances(reader, target) if _would_signal(reader, instance)}
+    given |= dict.fromkeys(_senders(reader, row, target), True)
     if len(given) >= asked.count:
-        return seen
+        return _with_data(target, seen, given)
     if now < row.began + asked.timeout / speed:
         return WAITING
     return Broken(
@@ -57,12 +62,35 @@ def forget_signals(call: Call, row: StackResource) -> None:
 
 
 def _asked(reader: Reader, row: StackResource) -> Signals | None:
+    if row.type == WAIT_CONDITION and row.physical is not None:
+        properties = json.loads(row.physical.properties)
+        if properties.get("Handle"):
+            return Signals(count=int(properties.get("Count", 1)), timeout=float(properties.get("Timeout", 0)))
     resource = plan_of(stack_of(reader, row.stack)).resources.get(row.logical)
     return resource.signals if resource is not None else None
 
 
 def _key(row: StackResource) -> str:
     return tables.stack_resource_key(row.stack, row.logical)
+
+
+def _with_data(target: Physical, seen: Ready, given: Mapping[str, bool]) -> Ready:
+    """What Fn::GetAtt Data of a wait condition gives: JSON of the signals by their ids; they carry no text here."""
+    if target.type != WAIT_CONDITION:
+        return seen
+    return Ready(attributes={"Data": json.dumps(dict.fromkeys(sorted(given), ""))})
+
+
+def _senders(reader: Reader, row: StackResource, target: Physical) -> Iterator[str]:
+    """The running instances whose user data would have sent a signal to the resource."""
+    word, made = "cfn-signal", [target]
+    if target.type == WAIT_CONDITION:
+        word = str(json.loads(target.properties).get("Handle"))
+        made = [one.physical for one in resources_of(reader, row.stack).values() if one.physical is not None]
+    for one in made:
+        for instance in _instances(reader, one):
+            if _would_signal(reader, instance, word):
+                yield instance
 
 
 def _instances(reader: Reader, target: Physical) -> list[str]:
@@ -76,9 +104,9 @@ def _instances(reader: Reader, target: Physical) -> list[str]:
     return []
 
 
-def _would_signal(reader: Reader, key: str) -> bool:
+def _would_signal(reader: Reader, key: str, word: str) -> bool:
     instance = reader.get(tables.INSTANCES, key)
-    if instance is None or instance.state != "running" or "cfn-signal" not in _text(instance.user_data):
+    if instance is None or instance.state != "running" or word not in _text(instance.user_data):
         return False
     if ecs_ops.agent_settings(instance.user_data) is None:
         return True

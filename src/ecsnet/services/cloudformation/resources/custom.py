@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import quote
+
 from ecsnet.model import tables
 from ecsnet.services.call import AwsError
 from ecsnet.services.cloudformation.resources.base import Backed, BackedEnv, Env, Made, Native, Properties, is_missing
@@ -74,6 +76,12 @@ def _nothing(env: Env, p: Properties) -> Made:
     return Made(id=env.naming.name(128))
 
 
+def _handle(env: Env, p: Properties) -> Made:
+    """Ref is the address to which signals go on AWS; see `signals.py` for what counts here."""
+    host = f"cloudformation-waitcondition-{env.call.region}.s3.amazonaws.com"
+    return Made(id=f"https://{host}/{quote(env.naming.stack.id, safe='')}/{env.naming.logical}?{env.naming.token()}")
+
+
 def _nothing_to_update(env: Env, id_: str, before: Properties, after: Properties) -> Made:
     return Made(id=id_)
 
@@ -101,6 +109,12 @@ PROVISIONERS = (
     Backed(type="Custom::S3AutoDeleteObjects", create=_remember_bucket, update=_update_bucket, delete=_empty),
     *(
         Native(type=kind, create=_nothing, update=_nothing_to_update, delete=_nothing_to_delete)
-        for kind in ("AWS::CDK::Metadata", "AWS::CloudFormation::WaitConditionHandle")
+        for kind in ("AWS::CDK::Metadata", "AWS::CloudFormation::WaitCondition")
+    ),
+    Native(
+        type="AWS::CloudFormation::WaitConditionHandle",
+        create=_handle,
+        update=_nothing_to_update,
+        delete=_nothing_to_delete,
     ),
 )

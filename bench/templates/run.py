@@ -96,14 +96,21 @@ def _waiting(stack: str) -> Iterator[str]:
         if one["ResourceType"] == "AWS::CloudFormation::Stack" and physical:
             yield from _waiting(physical)
             continue
-        said = _last_event(physical) if one["ResourceType"] == "AWS::ECS::Service" and physical else ""
+        said = _of_service(physical) if one["ResourceType"] == "AWS::ECS::Service" and physical else ""
         yield f"{one['LogicalResourceId']} ({one['ResourceType']}){said}"
 
 
-def _last_event(service: str) -> str:
+def _of_service(service: str) -> str:
+    """What its load balancer says of its targets, else its own last event."""
     cluster = service.split("/")[1] if service.count("/") == 2 else "default"
-    events = aws("ecs").describe_services(cluster=cluster, services=[service])["services"][0]["events"]
-    return f": {events[0]['message']}" if events else ""
+    found = aws("ecs").describe_services(cluster=cluster, services=[service])["services"][0]
+    for balancer in found["loadBalancers"]:
+        arn = balancer["targetGroupArn"]
+        for one in aws("elbv2").describe_target_health(TargetGroupArn=arn)["TargetHealthDescriptions"]:
+            health = one["TargetHealth"]
+            if health["State"] != "healthy":
+                return f": its target is {health['State']}: {health.get('Description', health.get('Reason', ''))}"
+    return f": {found['events'][0]['message']}" if found["events"] else ""
 
 
 def outputs(stack: str) -> Mapping[str, str]:

@@ -137,7 +137,7 @@ class RandomNetwork:
             return ""
         dice = self._dice
         site = dice.choices(self.sites, (5, 3, 2))[0]
-        groups = dice.sample(site.groups, dice.choice((1, 1, 2)))
+        groups = dice.sample(self._usable(site), dice.choice((1, 1, 2)))
         network = {
             "DeviceIndex": 0,
             "SubnetId": dice.choice(site.subnets),
@@ -226,9 +226,21 @@ class RandomNetwork:
         if not found:
             return ""
         chosen = self._dice.choice(found)
-        groups = self._dice.sample(self._site_of(chosen.vpc).groups, self._dice.choice((1, 2, 3)))
+        groups = self._dice.sample(self._usable(self._site_of(chosen.vpc)), self._dice.choice((1, 2, 3)))
         self._call("ModifyNetworkInterfaceAttribute", NetworkInterfaceId=chosen.id, Groups=groups)
         return f"{chosen.id} in {groups}"
+
+    def _usable(self, site: Site) -> list[str]:
+        """The groups that interfaces of a VPC may have: its own, and those that are shared with it."""
+        shared = (row.group for row in self._lab.store.snapshot.rows(t.GROUP_ASSOCIATIONS) if row.vpc == site.vpc)
+        return [*site.groups, *sorted(shared)]
+
+    def _share_group(self) -> str:
+        site, other = self._dice.sample(self.sites, 2)
+        group = self._dice.choice(site.groups)
+        name = "AssociateSecurityGroupVpc" if self._dice.random() < 0.7 else "DisassociateSecurityGroupVpc"
+        self._call(name, GroupId=group, VpcId=other.vpc)
+        return f"{name} {group} {other.vpc}"
 
     def _acl_entry(self) -> str:
         dice = self._dice
@@ -518,6 +530,7 @@ _TABLE: tuple[tuple[int, Change], ...] = (
     (16, RandomNetwork._add_rule),
     (9, RandomNetwork._remove_rule),
     (5, RandomNetwork._change_groups),
+    (4, RandomNetwork._share_group),
     (12, RandomNetwork._acl_entry),
     (3, RandomNetwork._associate_acl),
     (12, RandomNetwork._route),

@@ -21,30 +21,11 @@ from ecsnet.compile.fragments import FRAGMENTS
 from ecsnet.fabric.kernel.plan import Planner
 from ecsnet.hostplan.kernel import HostObject, NftChain, NftElement, NftSet
 from ecsnet.model.tables import SCHEMA
+from ecsnet.services import ec2 as service
 from ecsnet.services.call import AwsError
-from ecsnet.services.ec2 import (
-    internet_gateway,
-    managed_prefix_list,
-    network_acl,
-    prefix_list,
-    route_table,
-    security_group,
-    security_group_rule,
-    tags,
-)
 from ecsnet.store.store import Store
 
-MODULES = (
-    internet_gateway,
-    managed_prefix_list,
-    network_acl,
-    prefix_list,
-    route_table,
-    security_group,
-    security_group_rule,
-    tags,
-)
-OPERATIONS = sorted(operation.name for module in MODULES for operation in module.OPERATIONS)
+OPERATIONS = sorted(operation.name for operation in service.OPERATIONS)
 
 IDS = ("vpc", "subnet", "group", "group2", "rule", "list", "list6", "acl", "association", "table", "gateway", "eni")
 """Resources of the account; in a request `@vpc` stands for the id."""

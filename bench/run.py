@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-BENCHMARKS = ("api", "network")
+BENCHMARKS = ("api", "network", "vpc")
 
 
 def main() -> None:

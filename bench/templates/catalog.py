@@ -153,7 +153,7 @@ class Catalog:
         """The template that deploys it: itself, or the outermost one that nests it (the one nearest on disk)."""
         seen = {template.path}
         while above := [one for one in self.parents.get(template.path, ()) if one.path not in seen]:
-            template = min(above, key=lambda one: _distance(template, one))
+            template = min(above, key=lambda one: (_distance(template, one), len(one.parts), one.name))
             seen.add(template.path)
         return template
 
@@ -165,12 +165,15 @@ class Catalog:
                 yield from self.whole(self.templates[part])
 
     def exporter(self, template: Template, names: frozenset[str]) -> Template | None:
-        """The nearest template that exports most of `names`, under its stack's name or, for constants, as they are."""
+        """The nearest template that exports at least half of `names`, else the one that exports most of them.
+
+        Conditions may leave some exports or imports out, so that all is too much to ask.
+        """
         scored = []
         for other in self.templates.values():
             met = len(names & {name.rest for name in other.exports})
             if met and other.path != template.path and other.repository == template.repository:
-                scored.append((-met, _distance(template, other), other.name, other))
+                scored.append((2 * met < len(names), _distance(template, other), -met, other.name, other))
         return min(scored)[-1] if scored else None
 
     def siblings(self, template: Template) -> Iterator[Template]:

@@ -189,7 +189,7 @@ _PLAIN_NAMES = (
     (r"priority", "100"),
     (r"memory", "512"),
     (r"cpu", "256"),
-    (r"port$", "8080"),
+    (r"port$", "80"),
     (r"path$", "/"),
     (r"url$", "http://example.com/"),
     (r"domain|hostname", "example.com"),

@@ -1,7 +1,7 @@
 """The container agents of EC2 instances: they register when their instance runs and go when it ends.
 
-Whether an instance runs an agent, and for which cluster, its user data says. The instance itself is RUNNING only when
-its network stack was seen, so an agent never counts as connected before that.
+Whether an instance runs an agent, and for which cluster, its user data says, or what cfn-init in it would fetch. The
+instance itself is RUNNING only when its network stack was seen, so an agent never counts as connected before that.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 from ecsnet.model.ec2 import Instance
 from ecsnet.model.tables import CLUSTERS, INSTANCES
 from ecsnet.services.call import Call
+from ecsnet.services.cloudformation import ops as cloudformation_ops
 from ecsnet.services.ec2 import ops as ec2_ops
 from ecsnet.services.ecs import ops as ecs_ops
 
@@ -38,6 +39,8 @@ def _register(call: Call, instance: Instance) -> float | None:
     if present is not None and present.status == "REGISTERING":
         present = ecs_ops.trunk_seen(call, present)
     settings = ecs_ops.agent_settings(instance.user_data)
+    if settings is None:
+        settings = ecs_ops.agent_settings_in(cloudformation_ops.init_text(call, instance.user_data))
     if settings is None:
         return None
     if present is not None:

@@ -271,3 +271,22 @@ def test_a_wait_condition_counts_instances_that_know_its_handle() -> None:
             assert any("Failed to receive 1 resource signal" in reason for reason in rig.reasons("t"))
 
     with_rig(body, services=SERVICES)
+
+
+def test_an_agent_reads_what_cfn_init_would_fetch() -> None:
+    """The cluster's name is in the launch configuration's metadata alone, as in the ECS reference architecture."""
+
+    async def body(rig: Rig) -> None:
+        await rig.run("ecs", "CreateCluster", clusterName="shop")
+        template = json.loads(_template("#!/bin/bash\ncfn-init -v --region us-east-1 --stack s --resource Config\n"))
+        command = {"Fn::Sub": "#!/bin/bash\necho ECS_CLUSTER=${Name} >> /etc/ecs/ecs.config"}
+        init = {"config": {"commands": {"01_join": {"command": command}}}}
+        template["Parameters"] = {"Name": {"Type": "String", "Default": "shop"}}
+        template["Resources"]["Config"]["Metadata"] = {"AWS::CloudFormation::Init": init}
+        async with machine(rig):
+            await rig.call("CreateStack", StackName="s", TemplateBody=json.dumps(template))
+            assert (await rig.settled("s")).status is StackStatus.CREATE_COMPLETE, rig.reasons("s")
+            while len(list(rig.store.snapshot.rows(tables.CONTAINER_INSTANCES))) < 2:
+                await asyncio.sleep(0)
+
+    with_rig(body, services=SERVICES)

@@ -114,6 +114,9 @@ def given_parameters(request: Request, stack: Stack | None) -> dict[str, str]:
     return given
 
 
+_FLUENT_BIT = "/aws/service/aws-for-fluent-bit/"
+
+
 def _is_image(kind: str, name: str) -> bool:
     """Whether a parameter is one of AWS's public ones for machine images; any id will do, as nothing runs from it."""
     return name.startswith("/aws/service/") and ("AWS::EC2::Image::Id" in kind or name.endswith("/image_id"))
@@ -131,6 +134,11 @@ async def _ssm_values(
                 raise
             if _is_image(str(declared[parameter]["Type"]), name):
                 values[parameter] = f"ami-{hashlib.sha256(name.encode()).hexdigest()[:17]}"
+                continue
+            if name.startswith(_FLUENT_BIT):
+                # FireLens guide, "Using the AWS for Fluent Bit image": what this public parameter says in every region
+                tag = name.removeprefix(_FLUENT_BIT)
+                values[parameter] = f"906394416424.dkr.ecr.{outside.region}.amazonaws.com/aws-for-fluent-bit:{tag}"
                 continue
             raise ValidationError(
                 f"Unable to fetch parameters [{name}] from parameter store for this account. (parameter {parameter})"

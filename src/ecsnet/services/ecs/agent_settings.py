@@ -42,7 +42,11 @@ def read(user_data: str | None) -> AgentSettings | None:
 
     A value that is not what the agent expects counts as not given.
     """
-    text = _decoded(user_data)
+    return read_text(_decoded(user_data))
+
+
+def read_text(text: str) -> AgentSettings | None:
+    """The settings in plain text; None when it names no cluster."""
     given = {match[1]: match[2].strip("\"'") if match[2][:1] in "\"'" else match[2] for match in _LINE.finditer(text)}
     cluster = given.get("ECS_CLUSTER", "").rpartition("/")[2]
     for section in _BOTTLEROCKET.finditer(text):

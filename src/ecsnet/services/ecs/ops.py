@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ecsnet.services.ecs.agent_settings import read as agent_settings
+from ecsnet.services.ecs.agent_settings import read_text as agent_settings_in
 from ecsnet.services.ecs.bookkeeping import (
     count_brief_run,
     count_failed_start,
@@ -53,6 +54,7 @@ __all__ = [
     "Machine",
     "Refusal",
     "agent_settings",
+    "agent_settings_in",
     "candidate",
     "candidates",
     "cluster_arn",

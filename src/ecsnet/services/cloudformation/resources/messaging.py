@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import zipfile
+from collections.abc import Mapping
 from typing import Any
 
 from ecsnet.services.call import AwsError
@@ -150,6 +151,16 @@ async def _update_queue_policy(env: BackedEnv, id_: str, before: Properties, aft
 # ── EventBridge, CloudWatch ──────────────────────────────────────────────────────────────────────────────────────────
 
 
+def _target(given: Mapping[str, Any]) -> dict[str, Any]:
+    """A rule's target in the API's spelling: the template says AwsVpcConfiguration."""
+    target = dict(given)
+    network = (target.get("EcsParameters") or {}).get("NetworkConfiguration")
+    if network and "AwsVpcConfiguration" in network:
+        spelled = {"awsvpcConfiguration": network["AwsVpcConfiguration"]}
+        target["EcsParameters"] = {**target["EcsParameters"], "NetworkConfiguration": spelled}
+    return target
+
+
 async def _put_rule(env: BackedEnv, name: str, p: Properties) -> Made:
     members = {
         "Name": name,
@@ -162,7 +173,11 @@ async def _put_rule(env: BackedEnv, name: str, p: Properties) -> Made:
     }
     arn = (await env.run("events", "PutRule", members))["RuleArn"]
     if p.get("Targets"):
-        targets = {"Rule": name, "EventBusName": p.get("EventBusName"), "Targets": list(p["Targets"])}
+        targets = {
+            "Rule": name,
+            "EventBusName": p.get("EventBusName"),
+            "Targets": [_target(one) for one in p["Targets"]],
+        }
         await env.run("events", "PutTargets", targets)
     return Made(id=name, attributes={"Arn": arn}, note="Kept only: ecsnet does not deliver events.")
 

@@ -58,7 +58,11 @@ def choose(records: Records, vpc: str, table: ec2.RouteTable | None, destination
 
 
 def _ways(records: Records, vpc: str, table: ec2.RouteTable | None) -> Iterator[tuple[IpNetwork, str, ec2.RouteTarget]]:
-    """(block, prefix list or "", target). Every table has a local route per block of the VPC."""
+    """(block, prefix list or "", target). Every table has a local route per block of the VPC.
+
+    What a list says about the VPC's own blocks is never asked: the local routes come first.
+    """
+    own = records.blocks(vpc)
     written: set[IpNetwork] = set()
     for route in table.routes if table else ():
         if route.destination is not None:
@@ -66,10 +70,15 @@ def _ways(records: Records, vpc: str, table: ec2.RouteTable | None) -> Iterator[
             yield route.destination, "", route.target
         elif route.prefix_list is not None:
             for block in records.prefixes(route.prefix_list):
-                yield block, route.prefix_list, route.target
-    for block in records.blocks(vpc):
+                if not any(_within(block, one) for one in own):
+                    yield block, route.prefix_list, route.target
+    for block in own:
         if block not in written:
             yield block, "", _LOCAL
+
+
+def _within(block: IpNetwork, outer: IpNetwork) -> bool:
+    return block.version == outer.version and block.prefixlen >= outer.prefixlen and block.network_address in outer
 
 
 def _next_hop(records: Records, vpc: str, target: ec2.RouteTarget, version: int) -> ec2.NetworkInterface | None:

@@ -41,6 +41,7 @@ class Tally:
 def ask(lab: ApiLab, network: RandomNetwork, count: int, tally: Tally) -> None:
     """Send `count` probes and compare each with what `reach` says about it."""
     snapshot = lab.store.snapshot
+    network.listen()
     flows = network.flows(count)
     batch = ProbeBatch(
         probes=tuple(_probe(snapshot, number, flow) for number, flow in enumerate(flows)),

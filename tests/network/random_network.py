@@ -14,6 +14,7 @@ from typing import Any
 
 from api_lab import ApiLab
 
+from ecsnet.fabric.kernel import naming
 from ecsnet.model import ec2
 from ecsnet.model import tables as t
 from ecsnet.reach.flow import CLIENTS, ICMP, TCP, UDP, Flow, IpAddress
@@ -54,6 +55,8 @@ class RandomNetwork:
         )
         self.sites = tuple(self._site(number, block) for number, block in enumerate(BLOCKS))
         self._source_port = dice.randrange(32768, 60999)
+        self._listeners: dict[str, list[int]] = {}
+        """By namespace."""
         for _ in range(6):
             self._launch()
         lab.settle()
@@ -153,6 +156,7 @@ class RandomNetwork:
         if len(found) < 5:
             return ""
         chosen = self._dice.choice(found).id
+        self._quiet(naming.instance_namespace(chosen))
         self._call("TerminateInstances", InstanceIds=[chosen])
         return f"terminate {chosen}"
 
@@ -165,6 +169,7 @@ class RandomNetwork:
         if len(found) < 5:
             return ""
         chosen = self._dice.choice(found).id
+        self._quiet(naming.instance_namespace(chosen))
         self._call("StopInstances", InstanceIds=[chosen])
         return f"stop {chosen}"
 
@@ -464,6 +469,32 @@ class RandomNetwork:
         site = self._dice.choice(self.sites[:2])
         made = self._call("CreateEgressOnlyInternetGateway", VpcId=site.vpc)
         return f"create {made['EgressOnlyInternetGateway']['EgressOnlyInternetGatewayId']}"
+
+    # ── who answers ──────────────────────────────────────────────────────────────────────────────────────────────
+
+    def listen(self) -> None:
+        """Let every host listen on the ports that are asked about.
+
+        A closed port answers with a reset, which ends the connection for a router's tracking: through an appliance it
+        would cross that router a second time and be nobody's.
+        """
+        hosts = [naming.instance_namespace(row.attachment.owner) for row in self.interfaces() if row.attachment]
+        for netns in (naming.INTERNET, *hosts):
+            if netns not in self._listeners:
+                self._listeners[netns] = [
+                    self._lab.net.inside.call("listen", netns=netns, address="::", port=port, proto="tcp")
+                    for port in PORTS
+                ]
+
+    def _quiet(self, netns: str) -> None:
+        """A listener would keep the namespace alive."""
+        for number in self._listeners.pop(netns, ()):
+            self._lab.net.inside.call("unlisten", number=number)
+
+    def close(self) -> None:
+        """Nobody listens any more."""
+        for netns in list(self._listeners):
+            self._quiet(netns)
 
     # ── questions ────────────────────────────────────────────────────────────────────────────────────────────────
 

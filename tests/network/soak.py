@@ -51,6 +51,7 @@ def _one(net: object, seed: int, changes: int, probes: int, total: Tally) -> boo
         if total.disagreements:
             print(f"network {seed}, change {len(history)}:", *total.disagreements[:3], *history, sep="\n", flush=True)
             return False
+    network.close()
     return True
 
 

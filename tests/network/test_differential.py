@@ -42,6 +42,7 @@ def test_kernel_and_reach_agree_on_random_networks() -> None:
                 tally.changes += 1
                 ask(lab, network, PROBES, tally)
                 assert not tally.disagreements, "\n".join((*tally.disagreements[:3], *history))
+            network.close()
 
         run()
     print(tally)

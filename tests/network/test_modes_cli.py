@@ -102,6 +102,8 @@ def test_every_place_was_measured(found: Report, modes: dict[str, ModeReport]) -
     assert {one.name: one.hops for one in places} == {
         "bridge": 3, "host": 1, "awsvpc": 1, "bare veth": 0, "loopback": 0,
     }  # fmt: skip
+    tracking = {one.name: one.tracking for one in places}
+    assert (tracking["bridge"], tracking["awsvpc"], tracking["bare veth"], tracking["loopback"]) == (2, 0, 0, 0)
     for place in places:
         (only,) = place.rounds
         assert only.gbit_per_second > 0

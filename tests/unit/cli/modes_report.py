@@ -26,7 +26,7 @@ def rounds(*gbits: float) -> tuple[Round, ...]:
 
 
 def traffic(name: str, hops: int, segment: int, *gbits: float) -> Traffic:
-    return Traffic(name=name, hops=hops, segment=segment, rounds=rounds(*gbits))
+    return Traffic(name=name, hops=hops, segment=segment, tracking=hops - 1 if hops else 0, rounds=rounds(*gbits))
 
 
 def _filter(group: str, owner: str) -> Filter:

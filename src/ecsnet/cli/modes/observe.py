@@ -60,7 +60,14 @@ def observe(home: Home, lab: Lab, running: Running) -> Seen:
     client, server, neighbour = (
         place_of(home, container.pid) for container in (running.client, running.server, running.neighbour)
     )
-    pair = Pair(name=running.mode, client=client, address=_address(lab, running), ports=running.server.ports)
+    instances = [pinned(home, instance_namespace(lab.instances[number])) for number in (0, 1)]
+    pair = Pair(
+        name=running.mode,
+        client=client,
+        address=_address(lab, running),
+        ports=running.server.ports,
+        stacks=(client, server, *instances),
+    )
     answer = client.load("ask", pair.address, pair.port(service.ASK))
     if answer["outcome"] != "answered":
         raise CliError(
@@ -75,7 +82,7 @@ def observe(home: Home, lab: Lab, running: Running) -> Seen:
         namespaces=Namespaces(
             server=server.namespace,
             neighbour=neighbour.namespace,
-            instance=pinned(home, instance_namespace(lab.instances[1])).namespace,
+            instance=instances[1].namespace,
         ),
         localhost=_localhost(neighbour, said["network"]),
         asked=asked,
@@ -186,6 +193,10 @@ def measured(pairs: Sequence[Pair], seconds: float) -> list[Round]:
 
 
 def traffic(pair: Pair, rounds: Sequence[Round]) -> Traffic:
-    said = pair.client.load("ask", pair.address, pair.port(service.ASK))["said"]
+    answer = pair.client.load("ask", pair.address, pair.port(service.ASK))
+    said = answer["said"]
+    stacks = {place.namespace: place for place in pair.stacks}
+    sources = (answer["local"][1], said["peer"][1])
+    tracking = sum(place.tracks(pair.port(service.ASK), sources) for place in stacks.values())
     hops = pair.client.load("hops", pair.address, pair.port(service.HOPS, "udp"))["hops"]
-    return Traffic(name=pair.name, hops=hops, segment=said["segment"], rounds=tuple(rounds))
+    return Traffic(name=pair.name, hops=hops, segment=said["segment"], tracking=tracking, rounds=tuple(rounds))

@@ -38,6 +38,11 @@ class Place:
         found: dict[str, Any] = json.loads(_run(self.command(_load(what, address, port, *more))))
         return found
 
+    def tracks(self, port: int, sources: Sequence[int]) -> bool:
+        """Whether a connection to a port from one of these source ports is tracked here."""
+        program = [sys.executable, "-m", "ecsnet.cli.modes.tracked", str(port), *map(str, sources)]
+        return int(_run(self.command(program))) > 0
+
     def connections(self, address: str, port: int, seconds: float) -> float:
         """New connections a second, from several processes at once."""
         command = self.command(_load("connect", address, port, str(seconds)))
@@ -65,6 +70,8 @@ class Pair:
     address: str
     ports: dict[tuple[str, int], int] = field(default_factory=dict)
     """Those that others reach under another number."""
+    stacks: tuple[Place, ...] = ()
+    """Whose packets these may be: of the two ends and of their instances."""
 
     def port(self, own: int, protocol: str = "tcp") -> int:
         return self.ports.get((protocol, own), own)
@@ -74,6 +81,7 @@ class Pair:
 def bare(home: Home) -> Iterator[tuple[Pair, Pair]]:
     """Two namespaces joined by a veth pair, with the MTU of VPC interfaces and no rule; and the loopback of one."""
     client, server = "bare-client", "bare-server"
+    both = (pinned(home, client), pinned(home, server))
     for command in (
         ["ip", "netns", "add", client],
         ["ip", "netns", "add", server],
@@ -91,8 +99,8 @@ def bare(home: Home) -> Iterator[tuple[Pair, Pair]]:
             if not process.stdout.readline():
                 raise CliError("the server beside the bare veth pair did not start.")
             yield (
-                Pair(name="bare veth", client=pinned(home, client), address="192.0.2.2"),
-                Pair(name="loopback", client=pinned(home, server), address="127.0.0.1"),
+                Pair(name="bare veth", client=pinned(home, client), address="192.0.2.2", stacks=both),
+                Pair(name="loopback", client=pinned(home, server), address="127.0.0.1", stacks=both[1:]),
             )
         finally:
             process.terminate()

@@ -76,6 +76,8 @@ class Traffic(msgspec.Struct, frozen=True, kw_only=True):
     hops: int
     segment: int
     """TCP's largest segment, in bytes, as the server's socket has it."""
+    tracking: int
+    """Network stacks of the two ends and of their instances that track the connection (the VPC's router is none)."""
     rounds: tuple[Round, ...]
 
     @property

@@ -44,6 +44,7 @@ def rows(report: Report) -> tuple[Row, ...]:
     return (
         *(_of_modes(report, title, cell, why) for title, cell, why in described),
         _of_traffic(report, "routers on the way", lambda one: str(one.hops), _why_hops(report)),
+        _of_traffic(report, "stacks that track the connection", lambda one: str(one.tracking), _why_tracking(report)),
         _of_traffic(report, "largest TCP segment", lambda one: f"{one.segment} B", _why_segment(report)),
         *(_figure(report, figure) for figure in FIGURES),
     )
@@ -250,6 +251,13 @@ def _why_hops(report: Report) -> str:
     return f"{least}: the VPC's own; {bare}{end}"
 
 
+def _why_tracking(report: Report) -> str:
+    """The VPC's router is not counted: it is in the way of all modes."""
+    return _together(
+        (one.mode, f"{one.traffic.tracking or 'none'} of the containers' and their instances'") for one in report.modes
+    )
+
+
 def _why_segment(report: Report) -> str:
     sizes = {one.segment for one in traffic(report)}
     if len(sizes) == 1:
@@ -286,7 +294,10 @@ def _why_figure(report: Report, figure: Figure) -> str:
 
 
 def _way(one: ModeReport) -> str:
-    return f"{_count(one.traffic.hops, 'router')}, {_count(translations(one), 'translation')}"
+    words = [_count(one.traffic.hops, "router"), _count(translations(one), "translation")]
+    if one.traffic.tracking:
+        words.append(f"{one.traffic.tracking} more tracking")
+    return ", ".join(words)
 
 
 def _count(number: int, what: str) -> str:

@@ -101,9 +101,12 @@ def _waiting(stack: str) -> Iterator[str]:
 
 
 def _of_service(service: str) -> str:
-    """What its load balancer says of its targets, else its own last event."""
+    """What it said last that tells a reason, else what its load balancer says of its targets."""
     cluster = service.split("/")[1] if service.count("/") == 2 else "default"
     found = aws("ecs").describe_services(cluster=cluster, services=[service])["services"][0]
+    for event in found["events"]:
+        if "unhealthy" in event["message"] or "unable" in event["message"]:
+            return f": {event['message']}"
     for balancer in found["loadBalancers"]:
         arn = balancer["targetGroupArn"]
         for one in aws("elbv2").describe_target_health(TargetGroupArn=arn)["TargetHealthDescriptions"]:

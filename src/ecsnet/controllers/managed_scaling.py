@@ -52,8 +52,6 @@ def step(call: Call, key: str) -> float | None:
     if group is None or group.deleting:
         return None
     needed = _needed(call, provider, group)
-    if needed is None:
-        return None
     wanted = min(group.maximum, max(group.minimum, target(needed, provider.scaling)))
     if wanted >= group.desired:
         if provider.spare_since is not None:
@@ -106,8 +104,8 @@ def _fits(task: Load, room: Load) -> bool:
     return task.cpu <= room.cpu and task.memory <= room.memory and task.interfaces <= room.interfaces
 
 
-def _needed(call: Call, provider: CapacityProvider, group: AutoScalingGroup) -> int | None:
-    """M. None when it is not known what an instance would have: its source is gone, or its type is in no table."""
+def _needed(call: Call, provider: CapacityProvider, group: AutoScalingGroup) -> int:
+    """M. When it is unknown what an instance would have, one more is asked for: the group then tells why it cannot."""
     key = provider_key(provider.account, provider.region, provider.name)
     busy = sum(
         1
@@ -118,7 +116,7 @@ def _needed(call: Call, provider: CapacityProvider, group: AutoScalingGroup) -> 
     if not waiting:
         return busy
     room = _room(call, group)
-    return None if room is None else busy + bins(waiting, room)
+    return busy + (1 if room is None else bins(waiting, room))
 
 
 def _waiting(call: Call, key: str) -> Sequence[Load]:

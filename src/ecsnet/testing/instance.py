@@ -80,6 +80,16 @@ class Instance:
     def down(self) -> None:
         self.run("down")
 
+    def reset(self) -> None:
+        """Take away everything that was made by the APIs; what runs goes on running, empty."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        try:
+            connection.request("POST", "/_ecsnet/reset")
+            reply = connection.getresponse()
+            assert reply.status == 200, reply.read()
+        finally:
+            connection.close()
+
     def client(self, service: str, *, account: str = ACCOUNT, region: str | None = None) -> Any:
         """A boto3 client of this instance."""
         import boto3

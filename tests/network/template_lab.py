@@ -69,26 +69,30 @@ class Account:
         (found,) = self.client("ecs").list_clusters()["clusterArns"]
         return str(found)
 
-    def tasks(self, service: str | None = None) -> list[Task]:
-        """Running tasks of the cluster, or of a service there."""
-        ecs = self.client("ecs")
+    def tasks(self, service: str | None = None, *, cluster: str | None = None) -> list[Task]:
+        """Running tasks of a cluster (default: the only one), or of a service there."""
+        ecs, cluster = self.client("ecs"), cluster or self.cluster
         named = {} if service is None else {"serviceName": service}
         arns = [
             arn
-            for page in ecs.get_paginator("list_tasks").paginate(cluster=self.cluster, **named)
+            for page in ecs.get_paginator("list_tasks").paginate(cluster=cluster, **named)
             for arn in page["taskArns"]
         ]
         return [
             task
             for begin in range(0, len(arns), 100)
-            for task in ecs.describe_tasks(cluster=self.cluster, tasks=arns[begin : begin + 100])["tasks"]
+            for task in ecs.describe_tasks(cluster=cluster, tasks=arns[begin : begin + 100])["tasks"]
         ]
 
-    def scale(self, service: str, count: int) -> None:
+    def scale(self, service: str, count: int, *, cluster: str | None = None) -> None:
         """Set a service's count and wait until so many run."""
-        ecs = self.client("ecs")
-        ecs.update_service(cluster=self.cluster, service=service, desiredCount=count)
-        eventually(lambda: len(running(self.tasks(service))) == count, f"{count} tasks of {service} run", timeout=60)
+        where = cluster or self.cluster
+        self.client("ecs").update_service(cluster=where, service=service, desiredCount=count)
+        eventually(
+            lambda: len(running(self.tasks(service, cluster=where))) == count,
+            f"{count} tasks of {service} run",
+            timeout=60,
+        )
 
     def balancer(self) -> dict[str, Any]:
         """The load balancer, when there is one."""
@@ -150,6 +154,9 @@ class Account:
         """What a stand-in gets that is told, on its own loopback, to ask for a URL."""
         reply = self.instance.curl(f"http://127.0.0.1:{port}/fetch?url={quote(url, safe='')}", place=place, timeout=8.0)
         return reply.status, json.loads(reply.body)["fetch"]
+
+    def eventually_fetches(self, status: int, place: Place, port: int, url: str) -> None:
+        eventually(lambda: self.fetch(place, port, url)[1].get("status") == status, f"{url}: {status}", timeout=30)
 
     def fails(self, url: str, place: Place = INTERNET) -> Exit:
         """How a request fails that gets no answer: TIMED_OUT when it is dropped, NO_CONNECTION when it is refused."""

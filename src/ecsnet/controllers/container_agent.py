@@ -73,6 +73,7 @@ def _register(call: Call, instance: Instance) -> float | None:
         attributes=settings.attributes,
         reserved_ports=settings.reserved_ports,
         reserved_ports_udp=settings.reserved_ports_udp,
+        dynamic_ports=settings.dynamic_ports,
         blocks_imds=settings.blocks_imds,
     )
     return None

@@ -12,7 +12,8 @@ from ecsnet.model.base import Record, Tags
 T = TypeVar("T")
 
 EPHEMERAL_PORTS = range(32768, 61000)
-"""Host ports that are given out by themselves: Linux's usual ip_local_port_range (ECS API, PortMapping.hostPort)."""
+"""Host ports that agents give out by themselves unless told otherwise: Linux's usual ip_local_port_range (ECS API,
+PortMapping.hostPort)."""
 
 
 BRIDGE_NETWORK = IPv4Network("172.17.0.0/16")
@@ -33,7 +34,7 @@ class Reservation(Record, frozen=True, kw_only=True, gc=False):
     """Static TCP host ports: the resource PORTS."""
     ports_udp: tuple[int, ...] = ()
     dynamic: tuple[int, ...] = ()
-    """Host ports out of `EPHEMERAL_PORTS`; they do not count as PORTS (ECS API, PortMapping.hostPort)."""
+    """Host ports out of its instance's `dynamic_ports`; they do not count as PORTS (ECS API, PortMapping.hostPort)."""
     enis: int = 0
     """Task network interfaces."""
     addresses: tuple[IPv4Address, ...] = ()
@@ -136,6 +137,8 @@ class ContainerInstance(Record, frozen=True, kw_only=True, gc=False):
     """The trunk interface that its branches hang on."""
     used: Reservation = Reservation()
     """The sum of what its tasks that are not STOPPED take; kept in the transactions that place and end tasks."""
+    dynamic_ports: tuple[int, int] = (EPHEMERAL_PORTS.start, EPHEMERAL_PORTS.stop - 1)
+    """First and last of the host ports that its agent gives out by itself (ECS_DYNAMIC_HOST_PORT_RANGE)."""
     last_dynamic_port: int = EPHEMERAL_PORTS.start - 1
     """Where the search for a free host port begins (it goes upwards and wraps, as the container agent's does)."""
     last_address: IPv4Address = BRIDGE_GATEWAY

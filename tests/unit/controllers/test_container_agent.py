@@ -118,10 +118,18 @@ def test_user_data(text: str, cluster: str | None) -> None:
 
 def test_other_settings() -> None:
     lines = ("ECS_CLUSTER=web", "ECS_RESERVED_PORTS=[22, 80]", "ECS_RESERVED_MEMORY=256")
+    lines += ("ECS_DYNAMIC_HOST_PORT_RANGE=41000-41002",)
     text = "\n".join((*lines, 'ECS_INSTANCE_ATTRIBUTES={"stack": "prod"}'))
     found = agent_settings.read(data(text))
     assert found == agent_settings.AgentSettings(
-        cluster="web", reserved_ports=(22, 80), reserved_memory=256, attributes=(("stack", "prod"),)
+        cluster="web",
+        reserved_ports=(22, 80),
+        reserved_memory=256,
+        attributes=(("stack", "prod"),),
+        dynamic_ports=(41000, 41002),
     )
     broken = agent_settings.read(data("ECS_CLUSTER=web\nECS_RESERVED_PORTS=[22,\nECS_RESERVED_MEMORY=much"))
     assert broken == agent_settings.AgentSettings(cluster="web")
+    for given in ("41002-41000", "0-10", "1-65536", "41000", "-"):
+        found = agent_settings.read(data(f"ECS_CLUSTER=web\nECS_DYNAMIC_HOST_PORT_RANGE={given}"))
+        assert found == agent_settings.AgentSettings(cluster="web"), given

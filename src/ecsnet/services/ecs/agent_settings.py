@@ -22,6 +22,7 @@ T = TypeVar("T")
 _LINE = re.compile(r"""(?<![A-Za-z0-9_])(ECS_[A-Z_]+)=("[^"\n]*"|'[^'\n]*'|[\[{][^\n]*?[\]}]|[^\s"'>;&|]*)""")
 _BOTTLEROCKET = re.compile(r"""^\s*\[settings\.ecs\]\s*$(.*?)(?=^\s*\[|\Z)""", re.MULTILINE | re.DOTALL)
 _CLUSTER = re.compile(r"""^\s*cluster\s*=\s*["']([A-Za-z0-9_-]{1,255})["']""", re.MULTILINE)
+_RANGE = re.compile(r"(\d{1,5})-(\d{1,5})\Z")
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,255}\Z")
 
 
@@ -33,6 +34,8 @@ class AgentSettings:
     reserved_memory: int = 0
     """MiB that tasks do not get."""
     attributes: tuple[tuple[str, str | None], ...] = ()
+    dynamic_ports: tuple[int, int] | None = None
+    """ECS_DYNAMIC_HOST_PORT_RANGE: first and last of the host ports that it gives out; None: the kernel's range."""
     blocks_imds: bool = False
     """ECS_AWSVPC_BLOCK_IMDS."""
 
@@ -63,6 +66,7 @@ def read_text(text: str) -> AgentSettings | None:
         reserved_ports_udp=tuple(_json(given.get("ECS_RESERVED_PORTS_UDP"), list[int]) or ()),
         reserved_memory=int(memory) if memory.isdecimal() else 0,
         attributes=tuple(sorted((name, value or None) for name, value in attributes.items())),
+        dynamic_ports=_ports(given.get("ECS_DYNAMIC_HOST_PORT_RANGE", "")),
         blocks_imds=given.get("ECS_AWSVPC_BLOCK_IMDS", "").lower() == "true",
     )
 
@@ -72,6 +76,15 @@ def _decoded(user_data: str | None) -> str:
         return base64.b64decode(user_data or "", validate=False).decode(errors="replace")
     except binascii.Error:
         return ""
+
+
+def _ports(text: str) -> tuple[int, int] | None:
+    """`first-last`."""
+    found = _RANGE.match(text)
+    if found is None:
+        return None
+    first, last = int(found[1]), int(found[2])
+    return (first, last) if 0 < first <= last < 65536 else None
 
 
 def _json(text: str | None, type: type[T]) -> T | None:

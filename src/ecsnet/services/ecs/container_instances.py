@@ -12,7 +12,7 @@ from typing import Literal
 import msgspec
 
 from ecsnet.model.base import Tags
-from ecsnet.model.capacity import Attributes, ContainerInstance
+from ecsnet.model.capacity import EPHEMERAL_PORTS, Attributes, ContainerInstance
 from ecsnet.model.ecs import Cluster, Task, TaskStatus
 from ecsnet.model.tables import (
     CAPACITY_PROVIDERS,
@@ -89,6 +89,7 @@ def register_instance(
     attributes: Attributes = (),
     reserved_ports: tuple[int, ...] = RESERVED_PORTS,
     reserved_ports_udp: tuple[int, ...] = (),
+    dynamic_ports: tuple[int, int] | None = None,
     blocks_imds: bool = False,
     tags: Tags = (),
 ) -> ContainerInstance:
@@ -130,6 +131,7 @@ def register_instance(
         if machine.external
         else trunking.task_interfaces(machine.type or "", machine.interfaces, trunking=trunk),
         trunking=trunk,
+        dynamic_ports=dynamic_ports or (EPHEMERAL_PORTS.start, EPHEMERAL_PORTS.stop - 1),
         blocks_imds=blocks_imds,
         attributes=tuple(sorted({**dict(_built_in(machine, trunk=trunk)), **dict(attributes)}.items())),
         capacity_provider=_provider(call, cluster, machine.group),

@@ -11,7 +11,7 @@ from collections.abc import Set
 
 import msgspec
 
-from ecsnet.model.capacity import EPHEMERAL_PORTS, ContainerInstance, NetworkBinding
+from ecsnet.model.capacity import ContainerInstance, NetworkBinding
 from ecsnet.model.ecs import TaskDefinition
 
 
@@ -42,7 +42,7 @@ def bind(
         for mapping in container.ports:
             port = mapping.host_port
             if not port:
-                port = _free_run(busy, last + 1, mapping.length)
+                port = _free_run(instance.dynamic_ports, busy, last + 1, mapping.length)
                 last = port + mapping.length - 1
                 busy.update(range(port, port + mapping.length))
             bindings.append(
@@ -67,8 +67,8 @@ def dynamic_ports(bindings: tuple[NetworkBinding, ...], static: Set[int]) -> tup
     )
 
 
-def _free_run(busy: Set[int], start: int, length: int) -> int:
-    first, end = EPHEMERAL_PORTS.start, EPHEMERAL_PORTS.stop
+def _free_run(ports: tuple[int, int], busy: Set[int], start: int, length: int) -> int:
+    first, end = ports[0], ports[1] + 1
     if not first <= start < end:
         start = first
     for low, high in ((start, end), (first, min(start + length, end))):

@@ -69,6 +69,11 @@ class Template:
         return frozenset(found)
 
     @cached_property
+    def nested(self) -> int:
+        """How many templates it nests, also such that are not there."""
+        return sum(1 for resource in self._resources() if resource.get("Type") in REFERENCES)
+
+    @cached_property
     def exports(self) -> frozenset[SharedName]:
         outputs = (self.body.get("Outputs") or {}).values()
         names = [self._shared((output.get("Export") or {}).get("Name")) for output in outputs]
@@ -92,8 +97,8 @@ class Template:
             properties = resource.get("Properties")
             text = _as_sub(properties.get("HostedZoneName")) if isinstance(properties, Mapping) else None
             if text is not None:
-                found.add(_REFERENCE.sub(lambda match: str(self.parameters.get(match[1], {}).get("Default", "")), text))
-        return frozenset(name.rstrip(".") for name in found if name.strip("."))
+                found.add(self._with_defaults(text))
+        return frozenset(name.rstrip(".") for name in found if name.strip(".") and "$" not in name)
 
     def _resources(self) -> Iterator[Mapping[str, Any]]:
         for resource in (self.body.get("Resources") or {}).values():
@@ -106,7 +111,12 @@ class Template:
         if text is None:
             return None
         found = _REFERENCE.match(text)
-        return SharedName("", text) if found is None else SharedName(found[1], text[found.end() :])
+        if found is None:
+            return SharedName("", self._with_defaults(text))
+        return SharedName(found[1], self._with_defaults(text[found.end() :]))
+
+    def _with_defaults(self, text: str) -> str:
+        return _REFERENCE.sub(lambda match: str(self.parameters.get(match[1], {}).get("Default", match[0])), text)
 
 
 def _as_sub(value: object) -> str | None:
@@ -153,7 +163,7 @@ class Catalog:
         """The template that deploys it: itself, or the outermost one that nests it (the one nearest on disk)."""
         seen = {template.path}
         while above := [one for one in self.parents.get(template.path, ()) if one.path not in seen]:
-            template = min(above, key=lambda one: (_distance(template, one), len(one.parts), one.name))
+            template = min(above, key=lambda one: (_distance(template, one), one.nested, one.name))
             seen.add(template.path)
         return template
 

@@ -130,10 +130,9 @@ def deploy(step: Step, limit: float) -> str:
     return ecsnet(*words, limit=limit)
 
 
-def attempt(catalog: Catalog, template: Template, limit: float) -> Result:
-    """Deploy one template into an empty account."""
+def attempt(catalog: Catalog, root: Template, limit: float) -> Result:
+    """Deploy one template, and before it what it needs, into an empty account."""
     fetch("POST", "/_ecsnet/reset")
-    root = catalog.root(template)
     plan = Plan(catalog, root)
     for zone in {name for step in plan.steps if step.template for name in step.template.hosted_zones}:
         aws("route53").create_hosted_zone(Name=zone, CallerReference=zone)
@@ -146,7 +145,7 @@ def attempt(catalog: Catalog, template: Template, limit: float) -> Result:
         if reason:
             break
     return Result(
-        template=template,
+        template=root,
         deployed_by=root,
         stacks=len(plan.steps),
         seconds=time.monotonic() - began,
@@ -154,14 +153,14 @@ def attempt(catalog: Catalog, template: Template, limit: float) -> Result:
     )
 
 
-def attempts(catalog: Catalog, templates: Sequence[Template], limit: float) -> list[Result]:
-    """Deploy each, those with a common root once."""
+def attempts(catalog: Catalog, templates: Sequence[Template], limit: float, *, alone: bool = False) -> list[Result]:
+    """Deploy each by the template that nests it (once for all that it nests), or `alone`."""
     done: dict[Template, Result] = {}
     results = []
     for template in sorted(templates, key=lambda one: one.name):
-        root = catalog.root(template)
+        root = template if alone else catalog.root(template)
         if root not in done:
-            done[root] = attempt(catalog, template, limit)
+            done[root] = attempt(catalog, root, limit)
         one = done[root]
         results.append(
             Result(template=template, deployed_by=root, stacks=one.stacks, seconds=one.seconds, reason=one.reason)
@@ -208,7 +207,7 @@ def main() -> None:
     if failed:
         sys.exit(failed)
     try:
-        text = page(attempts(catalog, services, options.limit), attempts(catalog, networks, options.limit))
+        text = page(attempts(catalog, services, options.limit), attempts(catalog, networks, options.limit, alone=True))
     finally:
         ecsnet("down", limit=60)
     print("\n".join(line for line in text.splitlines() if line.startswith("##")))

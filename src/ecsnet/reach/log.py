@@ -12,20 +12,32 @@ MAX_CROSSINGS = 8
 class Log:
     """The steps of one direction, each with the crossing in which it happened."""
 
-    __slots__ = ("crossing", "direction", "steps")
+    __slots__ = ("_passes", "crossing", "direction", "steps")
 
     def __init__(self, direction: Direction) -> None:
         self.direction = direction
         self.crossing = 0
         self.steps: list[Step] = []
+        self._passes: set[tuple[str, Packet]] = set()
 
     def cross(self, component: str, packet: Packet) -> bool:
         """Begin another crossing of a router; False when the walk goes in a circle."""
         self.crossing += 1
         if self.crossing <= MAX_CROSSINGS:
             return True
-        self.block(Stage.ARRIVAL, component, packet, "ECSNET_ROUTING_LOOP", "routes send it round in a circle")
+        self._loop(component, packet)
         return False
+
+    def passes_on(self, appliance: str, packet: Packet) -> bool:
+        """Note that an appliance gets the packet to pass it on; False when it has passed it on before."""
+        if (appliance, packet) in self._passes:
+            self._loop(appliance, packet)
+            return False
+        self._passes.add((appliance, packet))
+        return True
+
+    def _loop(self, component: str, packet: Packet) -> None:
+        self.block(Stage.ARRIVAL, component, packet, "ECSNET_ROUTING_LOOP", "routes send it round in a circle")
 
     def passed(self, stage: Stage, component: str, packet: Packet, text: str, rules: tuple[str, ...] = ()) -> None:
         self._add(stage, component, packet, text, rules)

@@ -194,6 +194,9 @@ class Walk:
     ) -> Arrival | None:
         """To an interface: the one with the address, or the next hop that shall pass it on."""
         records, log = self._records, self._log
+        nat, mine = records.nat_of(receiver), has_address(receiver, packet.destination)
+        if nat is None and not mine and not log.passes_on(receiver.id, packet):
+            return None
         inside = records.subnet(receiver)
         border = subnet is None or inside is None or subnet.id != inside.id
         if border:
@@ -203,8 +206,6 @@ class Walk:
             ask_acl(records, log, inside, "in", packet)
         check_destination(log, receiver, packet)
         ask_groups(records, log, self._memory, receiver, "in", packet)
-        nat = records.nat_of(receiver)
-        mine = has_address(receiver, packet.destination)
         if nat is not None:
             return self._nat_reply(nat, receiver, packet) if mine else self._nat_gateway(nat, receiver, packet)
         return Arrival(receiver, packet) if mine else self.leave(receiver, packet.hidden())

@@ -225,9 +225,12 @@ def test_a_rollout_completes_whoever_is_killed(own: Instance) -> None:
     tasks = rolling.tasks()
     assert len(tasks) == TASKS
     held = {details(task)["networkInterfaceId"] for task in tasks}
-    found = own.client("ec2").describe_network_interfaces(
-        Filters=[{"Name": "interface-type", "Values": ["interface"]}, {"Name": "group-id", "Values": [rolling.group]}]
-    )["NetworkInterfaces"]
-    assert {one["NetworkInterfaceId"] for one in found if "ELB" not in one["Description"]} == held
+    filters = [{"Name": "interface-type", "Values": ["interface"]}, {"Name": "group-id", "Values": [rolling.group]}]
+
+    def kept() -> set[str]:
+        found = own.client("ec2").describe_network_interfaces(Filters=filters)["NetworkInterfaces"]
+        return {one["NetworkInterfaceId"] for one in found if "ELB" not in one["Description"]}
+
+    eventually(lambda: kept() == held, "tasks that ended give their interfaces back", timeout=60)
     wanted = {"t" + task["taskArn"].rpartition("/")[2][:12] for task in tasks}
     eventually(lambda: {name for name in own.namespaces() if name.startswith("t")} == wanted, "no namespace leaks")

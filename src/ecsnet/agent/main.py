@@ -38,7 +38,7 @@ READ_BACK = 2.0
 takes longer, and then the pauses grow with it (`_PATROL_SHARE`)."""
 
 _PATROL_SHARE = 20
-"""A patrol is followed by a pause of at least this many times its own length."""
+"""A patrol is followed by a pause of at least this many times the processor time that it took."""
 
 _SLOW_LOOK = 60.0
 """Seconds between two looks of drivers that can only be looked at on the converge thread (they notice dead processes by
@@ -167,7 +167,7 @@ class Agent:
         pause = self._read_back
         slow_look_due = time.monotonic() + max(_SLOW_LOOK, self._read_back)
         while not self._ended.wait(pause):
-            began = time.monotonic()
+            began, spent = time.monotonic(), time.thread_time()
             slow = began >= slow_look_due
             if slow:
                 slow_look_due = began + max(_SLOW_LOOK, self._read_back)
@@ -180,7 +180,7 @@ class Agent:
                     with self._condition:
                         self._suspicions.append((driver, keys, seen))
                         self._condition.notify()
-            pause = max(self._read_back, _PATROL_SHARE * (time.monotonic() - began))
+            pause = max(self._read_back, _PATROL_SHARE * (time.thread_time() - spent))
 
     @staticmethod
     def _suspects(driver: Driver, seen: Mapping[str, HostObject]) -> Collection[str]:

@@ -86,7 +86,7 @@ class TestWorld:
                 return False
             return True
 
-        wait_until(attempt, 10.0, "the agent does not answer; see agent.log")
+        wait_until(attempt, 30.0, "the agent does not answer; see agent.log")
 
     def kill_agent(self) -> None:
         """`kill -9` of the agent."""

@@ -115,6 +115,27 @@ def test_a_draining_target_finishes_what_it_has(lab: Lab) -> None:
 
 
 @in_lab
+def test_when_all_targets_drain_new_requests_get_503_and_running_ones_their_answer(lab: Lab) -> None:
+    one = lab.target(1)
+    lab.apply(pool(1), members(1, one), routing(forward(1)), front_end())
+    lab.wait_health(1, one, True)
+    one.delay.clear()
+    answers: list[Answer] = []
+    running = threading.Thread(target=lambda: answers.append(lab.get("/long")))
+    running.start()
+    eventually(lambda: bool(one.seen))
+    lab.apply(members(1, draining=(one,)))
+    assert lab.get("/").status == 503
+    one.delay.set()
+    running.join(20)
+    assert [(answer.status, answer.body) for answer in answers] == [(200, "t1")]
+    assert [seen.path for seen in one.seen] == ["/long"]
+    lab.apply(members(1, one))
+    lab.wait_health(1, one, True)
+    assert bodies(lab) == {"t1"}
+
+
+@in_lab
 def test_a_target_that_comes_back_is_reported_again(lab: Lab) -> None:
     one, two = lab.target(1), lab.target(2)
     lab.apply(pool(1), members(1, one, two), routing(forward(1)), front_end())

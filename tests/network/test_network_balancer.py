@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
+from ecsnet.cli.dial import dial
 from ecsnet.cli.errors import CliError, Exit
+from ecsnet.cli.traffic import INTERNET
 from ecsnet.testing.instance import Instance
 from ecsnet.testing.waiting import eventually
 
@@ -97,6 +99,25 @@ def test_connections_reach_healthy_targets_from_the_balancers_address(instance: 
         instance.curl(url, timeout=1.0)
     ec2.authorize_security_group_ingress(GroupId=made["group"], IpPermissions=made["admitted"])
     eventually(lambda: len(healthy(instance, made["targets"])) == 2, "both targets are healthy again", timeout=60)
+
+
+def test_connections_outlive_the_deregistration_of_every_target_and_no_new_one_begins(instance: Instance) -> None:
+    elb = instance.client("elbv2")
+    (balancer,) = elb.describe_load_balancers(Names=["nlb"])["LoadBalancers"]
+    (group,) = elb.describe_target_groups(Names=["nlb"])["TargetGroups"]
+    targets = [item["Target"] for item in healthy(instance, group["TargetGroupArn"])]
+    with dial(instance.home, INTERNET, balancer["DNSName"], 80, timeout=3.0) as live:
+
+        def exchange() -> bytes:
+            live.sendall(b"GET / HTTP/1.1\r\nHost: live\r\n\r\n")
+            return live.recv(65536).split(b"\r\n")[0]
+
+        assert b"200" in exchange()
+        elb.deregister_targets(TargetGroupArn=group["TargetGroupArn"], Targets=targets)
+        with pytest.raises(CliError):
+            instance.curl(f"http://{balancer['DNSName']}/", timeout=1.0)
+        assert b"200" in exchange()
+    elb.register_targets(TargetGroupArn=group["TargetGroupArn"], Targets=targets)
 
 
 def test_what_a_network_load_balancer_does_not_do_yet_says_so(instance: Instance) -> None:

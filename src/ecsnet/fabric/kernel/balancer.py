@@ -315,13 +315,18 @@ def lower_pool(item: logical.Pool) -> Iterator[EnvoyResource]:
 
 
 def lower_members(item: logical.Members) -> Iterator[EnvoyResource]:
-    """The endpoints of one cluster."""
+    """The endpoints of one cluster.
+
+    None at all when all of them drain: in its panic (no endpoint is healthy) Envoy would give new requests to draining
+    ones too, where a load balancer answers 503. What runs on an endpoint that goes is finished either way.
+    """
     name = _at(item.pool, item.node.port)
+    members = item.members if any(not member.draining for member in item.members) else ()
     yield _resource(
         "endpoints",
         name,
         "config.endpoint.v3.ClusterLoadAssignment",
-        {"cluster_name": name, "endpoints": [{"lb_endpoints": [_endpoint(item, member) for member in item.members]}]},
+        {"cluster_name": name, "endpoints": [{"lb_endpoints": [_endpoint(item, member) for member in members]}]},
         owner=item.pool,
         after=(envoy_key("cluster", name),),
     )

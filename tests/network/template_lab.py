@@ -158,11 +158,15 @@ class Account:
     def eventually_fetches(self, status: int, place: Place, port: int, url: str) -> None:
         eventually(lambda: self.fetch(place, port, url)[1].get("status") == status, f"{url}: {status}", timeout=30)
 
-    def fails(self, url: str, place: Place = INTERNET) -> Exit:
-        """How a request fails that gets no answer: TIMED_OUT when it is dropped, NO_CONNECTION when it is refused."""
+    def fails(self, url: str, place: Place = INTERNET, *, timeout: float = 0.7) -> Exit:
+        """How a request fails that gets no answer within so many seconds: TIMED_OUT when it is dropped."""
         with pytest.raises(CliError) as caught:
-            self.instance.curl(url, place=place, timeout=0.7)
+            self.instance.curl(url, place=place, timeout=timeout)
         return caught.value.code
+
+    def refuses(self, url: str, place: Place) -> bool:
+        """Whether the answer is a reset, for which a busy machine gets time."""
+        return self.fails(url, place, timeout=5.0) is Exit.NO_CONNECTION
 
     @contextmanager
     def listening(self, netns: str, address: str, port: int) -> Iterator[socket.socket]:

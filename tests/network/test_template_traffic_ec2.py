@@ -74,7 +74,7 @@ def test_two_bridge_tasks_share_an_instance_by_host_ports_of_their_own(account: 
     nodes = place_of_balancer(balancer)
     here = machine["PrivateIpAddress"]
     assert account.ask(f"http://{here}:{host_port(tasks[0])}/", nodes)[1]["task"] == identifier(tasks[0])
-    assert account.fails(f"http://{here}:80/", nodes) is Exit.NO_CONNECTION, "the container's port is not the host's"
+    assert account.refuses(f"http://{here}:80/", nodes), "the container's port is not the host's"
     assert account.fails(f"http://{machine['PublicIpAddress']}:{host_port(tasks[0])}/") is Exit.TIMED_OUT
 
     gone = (machine["InstanceId"], host_port(tasks[0]))
@@ -100,7 +100,7 @@ def test_two_awsvpc_tasks_on_an_instance_listen_on_one_port_behind_groups_of_the
     assert account.fails(f"http://{address(tasks[1])}:80/", place_of(tasks[0])) is Exit.TIMED_OUT
     # nothing listens on the instance's own address
     itself = place_of_instance(machine["InstanceId"])
-    assert account.fails(f"http://{machine['PrivateIpAddress']}:80/", itself) is Exit.NO_CONNECTION
+    assert account.refuses(f"http://{machine['PrivateIpAddress']}:80/", itself)
 
 
 def test_the_reference_architecture_fails_as_a_whole_because_one_nested_template_is_nowhere(account: Account) -> None:
@@ -216,7 +216,7 @@ def test_a_task_with_placement_constraints_is_one_per_instance_on_a_fixed_port(a
     itself = place_of_instance(machine["InstanceId"])
     assert host_port(task) == 8080
     assert account.ask(f"{here}:8080/", itself)[1]["task"] == identifier(task)
-    assert account.fails(f"{here}:80/", itself) is Exit.NO_CONNECTION, "80 is the container's own"
+    assert account.refuses(f"{here}:80/", itself), "80 is the container's own"
     subnets = account.client("ec2").describe_subnets(Filters=[{"Name": "vpc-id", "Values": [machine["VpcId"]]}])
     host = account.host(subnets["Subnets"][0]["SubnetId"])
     assert account.fails(f"{here}:8080/", host) is Exit.TIMED_OUT, "the instance's group admits nobody"
@@ -257,7 +257,7 @@ def test_a_capacity_provider_per_zone_spreads_tasks_over_zones(account: Account)
             {"IpProtocol": "tcp", "FromPort": 80, "ToPort": 80, "UserIdGroupPairs": [{"GroupId": group["GroupId"]}]}
         ],
     )
-    assert account.fails(f"http://{address(other)}/", place_of(one)) is Exit.NO_CONNECTION
+    assert account.refuses(f"http://{address(other)}/", place_of(one))
 
 
 def test_a_group_of_no_instances_grows_with_its_service(account: Account) -> None:

@@ -69,7 +69,9 @@ def test_two_bridge_tasks_share_an_instance_by_host_ports_of_their_own(account: 
     tasks = account.tasks("web")
     assert registered() == {(machine["InstanceId"], host_port(task)) for task in tasks}
     seen = account.who(url, 40)
-    assert seen == Counter({identifier(task): 20 for task in tasks}), "round robin"
+    # round robin, by the node of each zone for itself
+    assert set(seen) == {identifier(task) for task in tasks}
+    assert min(seen.values()) >= 15
 
     nodes = place_of_balancer(balancer)
     here = machine["PrivateIpAddress"]

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ecsnet.services.cloudformation.errors import ValidationError
-from ecsnet.services.cloudformation.package import REFERENCES, find_part
+from ecsnet.services.cloudformation.package import REFERENCES, part_of
 from ecsnet.services.cloudformation.template import parse
 
 _REFERENCE = re.compile(r"\$\{([^}!]+)\}")
@@ -59,11 +59,9 @@ class Template:
     def parts(self) -> frozenset[Path]:
         """The files that it nests."""
         found = set()
-        for resource in self._resources():
-            member = REFERENCES.get(str(resource.get("Type")))
-            properties = resource.get("Properties")
-            if member is not None and isinstance(properties, Mapping):
-                part = find_part(self.path, properties.get(member))
+        for logical, resource in (self.body.get("Resources") or {}).items():
+            if isinstance(resource, Mapping) and resource.get("Type") in REFERENCES and resource.get("Properties"):
+                part = part_of(self.path, logical, resource)
                 if part is not None:
                     found.add(part)
         return frozenset(found)

@@ -3,7 +3,7 @@
 Every template with an ECS service, and every template that is only a VPC, is deployed by `ecsnet deploy` into an empty
 ecsnet of its own home, with what it needs deployed before it. Nothing of the templates is kept.
 
-python bench/templates/run.py [--only WORD] [--limit SECONDS]
+python bench/templates/run.py [--only REGEX] [--failed] [--limit SECONDS]
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -30,6 +29,7 @@ SPEED = "10"
 os.environ["ECSNET_HOME"] = tempfile.mkdtemp(prefix="ecsnet-templates-")
 
 import botocore.exceptions  # noqa: E402
+import page  # noqa: E402
 from catalog import Catalog, Template, read  # noqa: E402
 from wiring import Output, Plan, Step  # noqa: E402
 
@@ -39,17 +39,6 @@ _VPC_ONLY = re.compile(
     r"aws-quickstart\+|/vpc[^/]*$|widdix.*/vpc/|large-vpc|low-cost-vpc|dual-stack-ipv6-networking-ecs-fargate/.*vpc"
 )
 _ECSNET = [sys.executable, "-m", "ecsnet.cli.main"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Result:
-    """How the deployment of one template went; `reason` is empty when it is deployed."""
-
-    template: Template
-    deployed_by: Template
-    stacks: int
-    seconds: float
-    reason: str
 
 
 def wanted(catalog: Catalog) -> tuple[list[Template], list[Template]]:
@@ -130,8 +119,8 @@ def deploy(step: Step, limit: float) -> str:
     return ecsnet(*words, limit=limit)
 
 
-def attempt(catalog: Catalog, root: Template, limit: float) -> Result:
-    """Deploy one template, and before it what it needs, into an empty account."""
+def attempt(catalog: Catalog, root: Template, limit: float) -> tuple[str, float]:
+    """Deploy one template, and before it what it needs, into an empty account: (reason of its failure, seconds)."""
     fetch("POST", "/_ecsnet/reset")
     plan = Plan(catalog, root)
     for zone in {name for step in plan.steps if step.template for name in step.template.hosted_zones}:
@@ -139,80 +128,54 @@ def attempt(catalog: Catalog, root: Template, limit: float) -> Result:
     for secret in {name for step in plan.steps if step.template for name in step.template.secrets}:
         aws("secretsmanager").create_secret(Name=secret, SecretString="coverage")
     began = time.monotonic()
-    reason = ""
     for step in plan.steps:
         reason = deploy(step, limit)
         if reason:
-            break
-    return Result(
-        template=root,
-        deployed_by=root,
-        stacks=len(plan.steps),
-        seconds=time.monotonic() - began,
-        reason=reason,
-    )
+            return page.sentence(reason), time.monotonic() - began
+    return "", time.monotonic() - began
 
 
-def attempts(catalog: Catalog, templates: Sequence[Template], limit: float, *, alone: bool = False) -> list[Result]:
-    """Deploy each by the template that nests it (once for all that it nests), or `alone`."""
-    done: dict[Template, Result] = {}
-    results = []
+def attempts(catalog: Catalog, section: str, templates: Sequence[Template], limit: float) -> Iterator[page.Row]:
+    """Deploy each by the template that nests it (once for all that it nests); VPC templates alone."""
+    done: dict[Template, tuple[str, float]] = {}
     for template in sorted(templates, key=lambda one: one.name):
-        root = template if alone else catalog.root(template)
+        root = catalog.root(template) if section == page.SERVICES else template
         if root not in done:
             done[root] = attempt(catalog, root, limit)
-        one = done[root]
-        results.append(
-            Result(template=template, deployed_by=root, stacks=one.stacks, seconds=one.seconds, reason=one.reason)
-        )
-        print(f"{'deployed' if not one.reason else 'FAILED  '} {one.seconds:6.1f} s {template.name}", flush=True)
-        if one.reason:
-            print(f"         {one.reason}", flush=True)
-    return results
-
-
-def page(services: Sequence[Result], networks: Sequence[Result]) -> str:
-    lines = [
-        "# Which public templates deploy",
-        "",
-        "Written by `make templates`. Each template is deployed unmodified by `ecsnet deploy` into an empty account,",
-        "with stand-ins for images that are not on the machine, after the stacks that it imports from; a template that",
-        "another one nests is deployed by that one. Parameters without a default get values of a network, a cluster",
-        f"and a role made before. Control-plane timers run {SPEED} times as fast. What ecsnet only records, the events",
-        "of the stack say.",
-        "",
-    ]
-    for title, results in (("Templates with an ECS service", services), ("VPC templates", networks)):
-        good = sum(1 for one in results if not one.reason)
-        share = f" ({100 * good / len(results):.0f} %)" if results else ""
-        lines += [f"## {title}: {good} of {len(results)} deployed{share}", "", "| template | | stacks | seconds |"]
-        lines += ["|---|---|---|---|"]
-        for one in results:
-            said = "deployed" if not one.reason else "failed: " + one.reason.replace("|", "\\|")
-            by = "" if one.deployed_by == one.template else f" (by {one.deployed_by.path.name})"
-            lines.append(f"| {one.template.name}{by} | {said} | {one.stacks} | {one.seconds:.1f} |")
-        lines.append("")
-    return "\n".join(lines)
+        reason, seconds = done[root]
+        print(f"{'deployed' if not reason else 'FAILED  '} {seconds:6.1f} s {template.name}", flush=True)
+        if reason:
+            print(f"         {reason}", flush=True)
+        by = root.path.name if root != template else ""
+        yield page.Row(section=section, name=template.name, by=by, reason=reason, seconds=seconds)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", default="", help="Only templates whose name matches this; the page is not written.")
+    parser.add_argument("--only", default="", help="Only templates whose name matches this; other rows stay.")
+    parser.add_argument("--failed", action="store_true", help="Only what the page does not say is deployed.")
     parser.add_argument("--limit", type=float, default=60.0, help="Seconds for each stack.")
     options = parser.parse_args()
     catalog = read(INPUTS)
-    services, networks = ([one for one in chosen if re.search(options.only, one.name)] for chosen in wanted(catalog))
+    services, networks = wanted(catalog)
+    names = {one.name for one in (*services, *networks)}
+    rows = {name: row for name, row in page.read(PAGE).items() if name in names}
+    good = {name for name, row in rows.items() if not row.reason} if options.failed else set()
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit("ended"))
     failed = ecsnet("up", "--port", PORT, "--speed", SPEED, limit=60)
     if failed:
+        ecsnet("down", limit=60)
         sys.exit(failed)
+    figures = ""
     try:
-        text = page(attempts(catalog, services, options.limit), attempts(catalog, networks, options.limit, alone=True))
+        for section, templates in ((page.SERVICES, services), (page.NETWORKS, networks)):
+            chosen = [one for one in templates if re.search(options.only, one.name) and one.name not in good]
+            for row in attempts(catalog, section, chosen, options.limit):
+                rows[row.name] = row
+                figures = page.write(PAGE, rows.values(), SPEED)
     finally:
         ecsnet("down", limit=60)
-    print("\n".join(line for line in text.splitlines() if line.startswith("##")))
-    if not options.only:
-        PAGE.write_text(text)
+    print(figures)
 
 
 if __name__ == "__main__":

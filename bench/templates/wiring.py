@@ -68,7 +68,7 @@ class Plan:
         found = None
         missing = frozenset(rests)
         while missing and (exporter := self._catalog.exporter(template, missing)) is not None:
-            stack = self._stacks.get(exporter) or self._add(self._catalog.root(exporter))
+            stack = self._stacks.get(exporter) or self._add(exporter)
             met = [name for name in exporter.exports if name.rest in missing]
             if found is None and any(name.parameter == "AWS::StackName" for name in met):
                 found = stack
@@ -102,14 +102,16 @@ class Plan:
             wanted = set(template.parameters)
             best = max(givers, key=lambda other: (len(wanted & other.outputs), other.name))
             return Output(stack=self._add(best), key=name)
-        return self._generated(name, declared)
+        return self._generated(template, name, declared)
 
-    def _generated(self, name: str, declared: Mapping[str, Any]) -> Value:
+    def _generated(self, template: Template, name: str, declared: Mapping[str, Any]) -> Value:
         kind = str(declared.get("Type", "String"))
         allowed = declared.get("AllowedValues")
         if allowed:
             return str(allowed[0])
         output = _scaffold_output(name, kind)
+        if output == "VpcCidr" and "AWS::EC2::VPC" in template.types:
+            output = None  # the block of a VPC that it makes itself
         if output is not None:
             if not self._scaffolded:
                 self._scaffolded = True

@@ -64,14 +64,11 @@ def _body(path: Path, parts: dict[str, str], above: tuple[Path, ...]) -> str:
     except ValidationError as error:
         raise PackageError(f"{path}: {error}") from error
     changed = False
-    for resource in _resources(document):
-        member = REFERENCES[resource["Type"]]
-        properties = resource.get("Properties")
-        if not isinstance(properties, dict):
-            continue
-        found = find_part(path, properties.get(member))
+    for logical, resource in _resources(document).items():
+        found = part_of(path, logical, resource)
         if found is None:
             continue
+        properties, member = resource["Properties"], REFERENCES[resource["Type"]]
         body = _body(found, parts, (*above, path))
         key = f"{digest(body)}.template"
         parts[key] = body
@@ -80,11 +77,38 @@ def _body(path: Path, parts: dict[str, str], above: tuple[Path, ...]) -> str:
     return json.dumps(document) if changed else text
 
 
-def _resources(document: Mapping[str, Any]) -> list[dict[str, Any]]:
+def _resources(document: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     resources = document.get("Resources")
     if not isinstance(resources, dict):
-        return []
-    return [item for item in resources.values() if isinstance(item, dict) and item.get("Type") in REFERENCES]
+        return {}
+    return {
+        logical: item
+        for logical, item in resources.items()
+        if isinstance(item, dict) and item.get("Type") in REFERENCES and isinstance(item.get("Properties"), dict)
+    }
+
+
+def part_of(parent: Path, logical: str, resource: Mapping[str, Any]) -> Path | None:
+    """The local file of a nested stack, or None when there is none."""
+    reference = resource["Properties"].get(REFERENCES[resource["Type"]])
+    return find_part(parent, reference) or _synthesized(parent, logical, reference)
+
+
+def _synthesized(parent: Path, logical: str, reference: object) -> Path | None:
+    """What `cdk synth` wrote for a nested stack. Its address names an asset by hash; the file is named after the stack,
+    the construct (which the logical id begins with) and eight digits."""
+    if not isinstance(reference, dict) or "Fn::Join" not in reference or "NestedStack" not in logical:
+        return None
+    begin = _plain(parent.name.partition(".")[0] + logical.partition("NestedStack")[0])
+    for candidate in sorted(parent.parent.glob("*.nested.template.json")):
+        name = _plain(candidate.name.partition(".")[0])
+        if name.startswith(begin) and len(name) == len(begin) + 8:
+            return candidate.resolve()
+    return None
+
+
+def _plain(name: str) -> str:
+    return "".join(char for char in name if char.isalnum()).lower()
 
 
 def find_part(parent: Path, reference: object) -> Path | None:

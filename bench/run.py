@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-BENCHMARKS = ("api", "network", "vpc")
+BENCHMARKS = ("api", "network", "tasks", "probe", "vpc")
 
 
 def main() -> None:

@@ -8,6 +8,7 @@ from typing import Literal
 from ecsnet.model import ec2
 from ecsnet.reach.flow import ICMP, ICMPV6, TCP, UDP, IpAddress, Packet
 from ecsnet.reach.records import Records
+from ecsnet.reach.routes import choose
 
 Side = Literal["in", "out"]
 
@@ -62,11 +63,22 @@ def judge(records: Records, row: ec2.NetworkInterface, side: Side, packet: Packe
     admitting, anywhere, empty = [], False, True
     for rule in records.rules(row, egress=side == "out"):
         empty = False
-        if service_fits(rule, packet) and peer_fits(records, rule, row.vpc, far, packet.grouped or side == "out"):
+        fits = service_fits(rule, packet) and peer_fits(records, rule, row.vpc, far, packet.grouped or side == "out")
+        if fits and (side == "in" or _goes_there(records, row, rule, far)):
             admitting.append(rule.id)
             anywhere = anywhere or _is_anywhere(rule, packet)
     untracked = anywhere and packet.protocol in (TCP, UDP) and _answers_freely(records, row, side, packet)
     return Judgement(rules=tuple(sorted(admitting)), tracked=not untracked, empty=empty)
+
+
+def _goes_there(records: Records, row: ec2.NetworkInterface, rule: ec2.SecurityGroupRule, far: IpAddress) -> bool:
+    """A rule for a group of a peered VPC means what goes over that peering: another VPC may have the address too."""
+    if rule.peer_group is None or rule.peer_vpc is None or rule.peer_vpc == row.vpc:
+        return True
+    subnet = records.subnet(row)
+    table = None if subnet is None else records.table_of(subnet)
+    choice = choose(records, row.vpc, table, far)
+    return choice is not None and choice.kind == "pcx" and records.peer(choice.target, row.vpc) == rule.peer_vpc
 
 
 def service_fits(rule: ec2.SecurityGroupRule, packet: Packet) -> bool:

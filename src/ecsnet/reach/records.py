@@ -45,6 +45,10 @@ class Records:
 
     # ── VPCs and subnets ─────────────────────────────────────────────────────────────────────────────────────────────
 
+    def has_interfaces(self, vpc: str) -> bool:
+        """An empty VPC has nobody to send to."""
+        return bool(self.snapshot.keys(t.INTERFACES_BY_VPC, vpc))
+
     @once
     def blocks(self, vpc: str) -> tuple[IpNetwork, ...]:
         """The address blocks of a VPC, IPv4 first; empty when it is not stored."""

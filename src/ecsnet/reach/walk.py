@@ -164,7 +164,7 @@ class Walk:
                 self._log.passed(Stage.GATEWAY, choice.target, packet, "out to the internet")
                 return self.from_internet(packet, was_sent_out=True)
             case "pcx":
-                return self._peering(vpc, choice.target, packet)
+                return self._peering(vpc, choice, packet)
             case _:
                 text = f"nothing is behind {choice.target}"
                 self._log.no_route(choice.target, packet, "NO_POSSIBLE_DESTINATION", text)
@@ -266,12 +266,15 @@ class Walk:
         self._log.block(Stage.GATEWAY, nat.id, packet, "ECSNET_NAT_NO_INBOUND", text, drop)
         return None
 
-    def _peering(self, vpc: str, peering: str, packet: Packet) -> Arrival | None:
+    def _peering(self, vpc: str, choice: Choice, packet: Packet) -> Arrival | None:
         """Between the two VPCs and nothing beyond: neither a third one nor the other's gateways."""
-        records, log = self._records, self._log
+        records, log, peering = self._records, self._log, choice.target
         peer = records.peer(peering, vpc)
         if peer is None or not records.blocks(peer):
             log.block(Stage.PEERING, peering, packet, "UNKNOWN_RESOURCE", "the other VPC is not stored here")
+            return None
+        if not records.has_interfaces(peer):
+            log.no_route(peering, packet, "UNKNOWN_DESTINATION", f"{peer} has no interface at all", str(choice))
             return None
         if not (records.contains(vpc, packet.source) and records.contains(peer, packet.destination)):
             text = f"{packet.source} → {packet.destination} is not between {vpc} and {peer}"

@@ -253,12 +253,13 @@ class Records:
     def is_member(self, group: str, vpc: str, peer: str | None, address: IpAddress) -> bool:
         """Whether a private address is of an interface in a group, seen from `vpc` by a rule.
 
-        The members are those of `vpc` itself, or of the peered VPC that the rule names (`peer`).
+        The members are those of `vpc` itself, or of the peered VPC that the rule names (`peer`). A group that is used
+        in several VPCs takes its rules along: there they mean that VPC's members.
         """
         row = self.snapshot.get(t.GROUPS, group)
         if row is None:
             return False
-        home = peer or (vpc if self.may_use(row, vpc) else row.vpc)
+        home = peer or vpc
         if not self.may_reference(vpc, home) or not self.may_use(row, home):
             return False
         member = self.owner(home, address)

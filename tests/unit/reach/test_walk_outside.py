@@ -207,7 +207,7 @@ PCX = rows.identifier("pcx", 1)
 def peered(net: Net) -> Net:
     """VPC 2 (10.1.0.0/16) with server 20, whose group 20 admits the web task's group 1."""
     net.vpc(2, "10.1", 2)
-    net.group(20, rows.rule(20, 20, ports=(80, 80), peer=1), vpc=2)
+    net.group(20, rows.rule(20, 20, ports=(80, 80), peer=1, peer_vpc=1), vpc=2)
     net.task(20, "10.1.1.10", 11, 20, vpc=2)
     net.put(peering(1, 1, 2))  # type: ignore[arg-type]
     net.table(1, rows.route("10.1.0.0/16", "pcx", PCX), rows.route(ANY, "igw", rows.IGW))

@@ -256,7 +256,7 @@ def _wanted(call: Call, request: Request) -> tuple[_Wanted, ...]:
         subnet = families.SUBNET.require(call, request["SubnetId"]) if request.get("SubnetId") else None
         subnet = subnet or _default_subnet(call, (request.get("Placement") or {}).get("AvailabilityZone"))
         address = request.get("PrivateIpAddress")
-        more = wanted_ipv6(request, [one["Ipv6Address"] for one in request.get("Ipv6Addresses") or ()])
+        more = wanted_ipv6(request, [one.get("Ipv6Address") or "" for one in request.get("Ipv6Addresses") or ()])
         return (
             _Wanted(
                 index=0,

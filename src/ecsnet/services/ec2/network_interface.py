@@ -98,7 +98,7 @@ def wanted_addresses(request: Request) -> tuple[IPv4Address | None, Wanted]:
             "The parameter secondaryPrivateIpAddressCount cannot be used with the parameter privateIpAddresses"
         )
     prefixes, prefix_count = wanted_prefixes4(request)
-    six = wanted_ipv6(request, [one["Ipv6Address"] for one in request.get("Ipv6Addresses") or ()])
+    six = wanted_ipv6(request, [one.get("Ipv6Address") or "" for one in request.get("Ipv6Addresses") or ()])
     return primary, dataclasses.replace(
         six,
         private=tuple(secondary),

@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 from ec2_account import MODEL, RUN, Ec2, fits, plain
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from ecsnet.agent.order import IN_KERNEL
@@ -283,6 +283,9 @@ def _silenced(store: Store) -> Store:
 
 
 @settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@example(calls=[("CreateNetworkAclEntry", {**_ENTRY, "Ipv6CidrBlock": "2001:db8::%eth0/64"})])
+@example(calls=[("CreateNetworkInterface", {"SubnetId": "@subnet", "Ipv4Prefixes": [{}]})])
+@example(calls=[("CreateNetworkInterface", {"SubnetId": "@subnet", "Ipv6AddressCount": -1})])
 @given(calls=st.lists(requests(), min_size=1, max_size=12))
 def test_no_text_changes_a_rule_beyond_the_model(calls: list[tuple[str, dict[str, Any]]]) -> None:
     ec2, ids = _account()

@@ -42,8 +42,8 @@ def ipv4(text: str, parameter: str) -> IPv4Network:
 
 
 def ipv6(text: str, parameter: str) -> IPv6Network:
-    """As `ipv4`, for IPv6."""
-    if "/" not in text:
+    """As `ipv4`, for IPv6. A scope ("%eth0"), which Python's networks keep, is no part of a block."""
+    if "/" not in text or "%" in text:
         raise errors.invalid_cidr(parameter, text)
     try:
         return IPv6Network(text, strict=False)
@@ -65,11 +65,14 @@ def address(text: str, parameter: str) -> IPv4Address:
 
 
 def address6(text: str, parameter: str) -> IPv6Address:
-    """An IPv6 address. Raises InvalidParameterValue."""
+    """An IPv6 address without a scope. Raises InvalidParameterValue."""
     try:
-        return IPv6Address(text)
+        found = IPv6Address(text)
     except AddressValueError as error:
         raise errors.invalid_value(parameter, text, "Invalid IPv6 address.") from error
+    if found.scope_id is not None:
+        raise errors.invalid_value(parameter, text, "Invalid IPv6 address.")
+    return found
 
 
 def vpc_block(text: str) -> IPv4Network:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from ecsnet.services.call import AwsError
 
@@ -10,6 +11,14 @@ from ecsnet.services.call import AwsError
 def missing_parameter(name: str) -> AwsError:
     """`name` is the parameter as the wire spells it (VpcId, cidrBlock …)."""
     return AwsError("MissingParameter", f"The request must contain the parameter {name}")
+
+
+def not_negative(request: Mapping[str, Any], member: str) -> int:
+    """The count that `member` of a request gives, 0 without it. Raises InvalidParameterValue below 0."""
+    count = int(request.get(member) or 0)
+    if count < 0:
+        raise invalid_value(member[0].lower() + member[1:], count, "It must be 0 or more.")
+    return count
 
 
 def invalid_value(name: str, value: object, why: str) -> AwsError:

@@ -47,7 +47,7 @@ NOTHING = Wanted()
 
 def wanted_ipv6(request: Request, addresses: Sequence[str]) -> Wanted:
     """The IPv6 part of a request. Raises InvalidParameterCombination for names together with a count."""
-    count, prefix_count = int(request.get("Ipv6AddressCount") or 0), int(request.get("Ipv6PrefixCount") or 0)
+    count, prefix_count = errors.not_negative(request, "Ipv6AddressCount"), errors.not_negative(request, "Ipv6PrefixCount")
     prefixes = _texts(request.get("Ipv6Prefixes"), "Ipv6Prefix")
     _exclude("ipv6AddressCount", count, "ipv6Addresses", addresses)
     _exclude("ipv6PrefixCount", prefix_count, "ipv6Prefixes", prefixes)
@@ -61,14 +61,17 @@ def wanted_ipv6(request: Request, addresses: Sequence[str]) -> Wanted:
 
 def wanted_prefixes4(request: Request) -> tuple[tuple[IPv4Network, ...], int]:
     """The IPv4 prefixes of a request by name, and how many to pick."""
-    prefixes, count = _texts(request.get("Ipv4Prefixes"), "Ipv4Prefix"), int(request.get("Ipv4PrefixCount") or 0)
+    prefixes, count = _texts(request.get("Ipv4Prefixes"), "Ipv4Prefix"), errors.not_negative(request, "Ipv4PrefixCount")
     _exclude("ipv4PrefixCount", count, "ipv4Prefixes", prefixes)
     return tuple(cidrs.ipv4(text, "ipv4Prefixes") for text in prefixes), count
 
 
 def _texts(items: Sequence[object] | None, member: str) -> list[str]:
-    """Prefixes come as texts (Assign…) or as structures (CreateNetworkInterface)."""
-    return [item if isinstance(item, str) else str(cast("dict[str, str]", item)[member]) for item in items or ()]
+    """Prefixes come as texts (Assign…) or as structures (CreateNetworkInterface). Raises MissingParameter."""
+    texts = [item if isinstance(item, str) else cast("dict[str, str]", item).get(member) for item in items or ()]
+    if None in texts:
+        raise errors.missing_parameter(member)
+    return cast("list[str]", texts)
 
 
 def _exclude(count_name: str, count: int, list_name: str, named: Sequence[str]) -> None:
@@ -129,7 +132,7 @@ def assign_private_ip_addresses(call: Call, request: Request) -> Reply:
     """Source: EC2 API, AssignPrivateIpAddresses; AllowReassignment moves a secondary address here."""
     eni = own_interface(call, request["NetworkInterfaceId"])
     named = tuple(cidrs.address(text, "privateIpAddress") for text in request.get("PrivateIpAddresses") or ())
-    count = int(request.get("SecondaryPrivateIpAddressCount") or 0)
+    count = errors.not_negative(request, "SecondaryPrivateIpAddressCount")
     prefixes, prefix_count = wanted_prefixes4(request)
     if sum(bool(one) for one in (named, count, prefixes, prefix_count)) != 1:
         raise errors.combination(

@@ -160,7 +160,7 @@ def _joined_tags(specifications: Iterable[Mapping[str, Any]]) -> list[dict[str, 
     kinds: dict[str, dict[str, str]] = {}
     for one in specifications:
         found = kinds.setdefault(one.get("ResourceType") or "", {})
-        found.update({tag["Key"]: tag.get("Value") or "" for tag in one.get("Tags") or ()})
+        found.update({tag.get("Key") or "": tag.get("Value") or "" for tag in one.get("Tags") or ()})
     return [
         {"ResourceType": kind, "Tags": [{"Key": key, "Value": value} for key, value in tags.items()]}
         for kind, tags in kinds.items()

@@ -116,7 +116,7 @@ def assign_private_nat_gateway_address(call: Call, request: Request) -> Reply:
     """Source: EC2 API, AssignPrivateNatGatewayAddress (private gateways)."""
     nat = _available(call, request, "private")
     named = [cidrs.address(text, "privateIpAddress") for text in request.get("PrivateIpAddresses") or ()]
-    count = int(request.get("PrivateIpAddressCount") or 0)
+    count = errors.not_negative(request, "PrivateIpAddressCount")
     if bool(named) == bool(count):
         raise errors.combination("Use exactly one of privateIpAddresses and privateIpAddressCount.")
     changed = add_addresses(call, nat, private_ips=named, count=count)

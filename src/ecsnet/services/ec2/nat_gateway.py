@@ -164,7 +164,7 @@ def _furnished(call: Call, nat: ec2.NatGateway, subnet: ec2.Subnet, request: Req
             cidrs.address(text, "secondaryPrivateIpAddress")
             for text in request.get("SecondaryPrivateIpAddresses") or ()
         ],
-        count=int(request.get("SecondaryPrivateIpAddressCount") or 0),
+        count=errors.not_negative(request, "SecondaryPrivateIpAddressCount"),
     )
 
 

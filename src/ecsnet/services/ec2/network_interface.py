@@ -92,7 +92,7 @@ def wanted_addresses(request: Request) -> tuple[IPv4Address | None, Wanted]:
             primary = address
         else:
             raise errors.combination("Only one primary private IP address can be specified.")
-    count = int(request.get("SecondaryPrivateIpAddressCount") or 0)
+    count = errors.not_negative(request, "SecondaryPrivateIpAddressCount")
     if secondary and count:
         raise errors.combination(
             "The parameter secondaryPrivateIpAddressCount cannot be used with the parameter privateIpAddresses"

@@ -123,7 +123,7 @@ def _cidr(value: str) -> None:
         network = ipaddress.ip_network(value, strict=False)
     except ValueError:
         network = None
-    if network is None or "/" not in value or value == "255.255.255.255/32":
+    if network is None or "/" not in value or "%" in value or value == "255.255.255.255/32":
         raise errors.validation(f"The 'source-ip' value '{value}' must be in CIDR format")
 
 

@@ -47,7 +47,8 @@ NOTHING = Wanted()
 
 def wanted_ipv6(request: Request, addresses: Sequence[str]) -> Wanted:
     """The IPv6 part of a request. Raises InvalidParameterCombination for names together with a count."""
-    count, prefix_count = errors.not_negative(request, "Ipv6AddressCount"), errors.not_negative(request, "Ipv6PrefixCount")
+    count = errors.not_negative(request, "Ipv6AddressCount")
+    prefix_count = errors.not_negative(request, "Ipv6PrefixCount")
     prefixes = _texts(request.get("Ipv6Prefixes"), "Ipv6Prefix")
     _exclude("ipv6AddressCount", count, "ipv6Addresses", addresses)
     _exclude("ipv6PrefixCount", prefix_count, "ipv6Prefixes", prefixes)

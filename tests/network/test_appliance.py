@@ -5,29 +5,14 @@ Source: VPC user guide, "Routing for a middlebox appliance".
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import msgspec
 import pytest
 import rows
 from vpc_lab import Lab, Task
 
 from ecsnet.model import tables as t
-from ecsnet.testing.world import TestWorld, throw_away_world
 
 pytestmark = pytest.mark.network
-
-
-@pytest.fixture(scope="module")
-def net() -> Iterator[TestWorld]:
-    with throw_away_world() as made:
-        yield made
-
-
-@pytest.fixture
-def lab(net: TestWorld) -> Iterator[Lab]:
-    yield Lab(net)
-    net.sync()
 
 
 def _through_the_appliance(lab: Lab) -> tuple[Task, Task, Task]:

@@ -15,19 +15,13 @@ from ecsnet.fabric.kernel import naming
 from ecsnet.model import tables as t
 from ecsnet.model.capacity import NetworkBinding
 from ecsnet.model.ecs import TaskStatus, container_id
-from ecsnet.testing.world import TestWorld, throw_away_world
+from ecsnet.testing.world import TestWorld
 
 pytestmark = pytest.mark.network
 
 A, B, C = "172.17.0.2", "172.17.0.3", "172.17.0.4"
 GATEWAY = "172.17.0.1"
 HOST = "10.0.2.20"
-
-
-@pytest.fixture(scope="module")
-def net() -> Iterator[TestWorld]:
-    with throw_away_world() as made:
-        yield made
 
 
 class Machines:

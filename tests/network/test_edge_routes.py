@@ -5,7 +5,6 @@ Source: VPC user guide, "Gateway route tables" and "Routing for a middlebox appl
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from contextlib import ExitStack
 
 import msgspec
@@ -16,24 +15,11 @@ from walks import check, walk
 
 from ecsnet.model import ec2
 from ecsnet.model import tables as t
-from ecsnet.testing.world import TestWorld, throw_away_world
 
 pytestmark = pytest.mark.network
 
 CLIENT = "198.19.255.254"
 PUBLIC = "198.18.0.20"
-
-
-@pytest.fixture(scope="module")
-def net() -> Iterator[TestWorld]:
-    with throw_away_world() as made:
-        yield made
-
-
-@pytest.fixture
-def lab(net: TestWorld) -> Iterator[Lab]:
-    yield Lab(net)
-    net.sync()
 
 
 def _appliance(lab: Lab, address: str, group: int, subnet: int) -> Task:

@@ -15,7 +15,7 @@ from vpc_lab import Lab, Task, router
 
 from ecsnet.framing import Frames, frame
 from ecsnet.hostplan.flows import FromReader, Interval, Live, Part, Watch, Watching
-from ecsnet.testing.world import TestWorld, throw_away_world
+from ecsnet.testing.world import TestWorld
 
 pytestmark = pytest.mark.network
 
@@ -70,18 +70,6 @@ class Reader:
         assert self.process.stdin is not None
         self.process.stdin.close()
         assert self.process.wait(5) == 0
-
-
-@pytest.fixture(scope="module")
-def net() -> Iterator[TestWorld]:
-    with throw_away_world() as made:
-        yield made
-
-
-@pytest.fixture
-def lab(net: TestWorld) -> Iterator[Lab]:
-    yield Lab(net)
-    net.sync()
 
 
 @pytest.fixture

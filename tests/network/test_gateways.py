@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
 
 import pytest
 import rows
 from vpc_lab import Lab, Task
 
 from ecsnet.model import tables as t
-from ecsnet.testing.world import TestWorld, throw_away_world
 
 pytestmark = pytest.mark.network
 
@@ -29,18 +27,6 @@ try:
 except OSError as error:
     print(type(error).__name__, made.getsockopt(socket.IPPROTO_IP, 14))   # IP_MTU
 """
-
-
-@pytest.fixture(scope="module")
-def net() -> Iterator[TestWorld]:
-    with throw_away_world() as made:
-        yield made
-
-
-@pytest.fixture
-def lab(net: TestWorld) -> Iterator[Lab]:
-    yield Lab(net)
-    net.sync()
 
 
 def _nat(lab: Lab) -> None:

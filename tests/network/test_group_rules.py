@@ -6,7 +6,6 @@ Source: VPC user guide, "Security group rules" and "Network ACL rules"; EC2 user
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Iterator
 from ipaddress import IPv6Address
 
 import msgspec
@@ -16,24 +15,12 @@ from vpc_lab import Lab, Task
 
 from ecsnet.model import ec2
 from ecsnet.model import tables as t
-from ecsnet.testing.world import TestWorld, throw_away_world, wait_until
+from ecsnet.testing.world import wait_until
 
 pytestmark = pytest.mark.network
 
 ANYWHERE = "0.0.0.0/0"
 VPC = "10.0.0.0/16"
-
-
-@pytest.fixture(scope="module")
-def net() -> Iterator[TestWorld]:
-    with throw_away_world() as made:
-        yield made
-
-
-@pytest.fixture
-def lab(net: TestWorld) -> Iterator[Lab]:
-    yield Lab(net)
-    net.sync()
 
 
 def _pair(lab: Lab, *rules: object, egress: bool = True, subnet: int = 2) -> tuple[Task, Task]:

@@ -13,17 +13,11 @@ from vpc_lab import Lab, Task
 
 from ecsnet.logical.network import INTERNET_CLIENT
 from ecsnet.model import tables as t
-from ecsnet.testing.world import TestWorld, throw_away_world
+from ecsnet.testing.world import TestWorld
 
 pytestmark = pytest.mark.network
 
 INTERNET = str(INTERNET_CLIENT)
-
-
-@pytest.fixture(scope="module")
-def net() -> Iterator[TestWorld]:
-    with throw_away_world() as made:
-        yield made
 
 
 @pytest.fixture

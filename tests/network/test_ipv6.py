@@ -11,7 +11,7 @@ from vpc_lab import Lab, router
 from walks import check, walk
 
 from ecsnet.model import tables as t
-from ecsnet.testing.world import TestWorld, throw_away_world
+from ecsnet.testing.world import TestWorld
 
 pytestmark = pytest.mark.network
 
@@ -61,12 +61,6 @@ try:
 except OSError:
     print(sorted(seen))
 """
-
-
-@pytest.fixture(scope="module")
-def net() -> Iterator[TestWorld]:
-    with throw_away_world() as made:
-        yield made
 
 
 @pytest.fixture

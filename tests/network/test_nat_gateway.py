@@ -21,7 +21,7 @@ from ecsnet.logical.base import LogicalObject
 from ecsnet.logical.network import INTERNET_CLIENT, Nat
 from ecsnet.model import ec2
 from ecsnet.model import tables as t
-from ecsnet.testing.world import TestWorld, throw_away_world, wait_until
+from ecsnet.testing.world import TestWorld, wait_until
 
 pytestmark = pytest.mark.network
 
@@ -66,12 +66,6 @@ def _few_ports(item: LogicalObject) -> Iterable[HostObject]:
     if isinstance(item, Nat):
         item = msgspec.structs.replace(item, ports=(1024, 1024 + PORTS - 1), idle=2)
     return lower(item)
-
-
-@pytest.fixture(scope="module")
-def net() -> Iterator[TestWorld]:
-    with throw_away_world() as made:
-        yield made
 
 
 @pytest.fixture

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
 
 import pytest
 import rows
@@ -16,7 +15,6 @@ from vpc_lab import Lab, Task, router
 from walks import check, walk
 
 from ecsnet.model import tables as t
-from ecsnet.testing.world import TestWorld, throw_away_world
 
 pytestmark = pytest.mark.network
 
@@ -29,18 +27,6 @@ Written by `tests/network/test_peering.py` from what the kernel told about real 
 The link between the two routers (`p…`) is an uplink of both. The guard asks first whether a packet is between the two
 networks. The source's network ACL and groups decide in the source's router, the destination's in its own.
 """
-
-
-@pytest.fixture(scope="module")
-def net() -> Iterator[TestWorld]:
-    with throw_away_world() as made:
-        yield made
-
-
-@pytest.fixture
-def lab(net: TestWorld) -> Iterator[Lab]:
-    yield Lab(net)
-    net.sync()
 
 
 def vpc(lab: Lab, number: int, block: int | None = None) -> Task:

@@ -2,32 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 import rows
 from vpc_lab import Lab, Task
 
 from ecsnet.model import tables as t
-from ecsnet.testing.world import TestWorld, throw_away_world, wait_until
+from ecsnet.testing.world import wait_until
 
 pytestmark = pytest.mark.network
 
 REPLACEMENTS = 2000
 RATE = 1000
 """Connection requests a second of the forbidden pair."""
-
-
-@pytest.fixture(scope="module")
-def net() -> Iterator[TestWorld]:
-    with throw_away_world() as made:
-        yield made
-
-
-@pytest.fixture
-def lab(net: TestWorld) -> Iterator[Lab]:
-    yield Lab(net)
-    net.sync()
 
 
 def three(lab: Lab) -> tuple[Task, Task, Task]:

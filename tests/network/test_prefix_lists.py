@@ -5,8 +5,6 @@ Source: VPC user guide, "Prefix lists".
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import msgspec
 import pytest
 import rows
@@ -15,23 +13,10 @@ from walks import check, walk
 
 from ecsnet.hostplan.kernel import NftElement
 from ecsnet.model import tables as t
-from ecsnet.testing.world import TestWorld, throw_away_world
 
 pytestmark = pytest.mark.network
 
 CLIENT = "198.19.255.254"
-
-
-@pytest.fixture(scope="module")
-def net() -> Iterator[TestWorld]:
-    with throw_away_world() as made:
-        yield made
-
-
-@pytest.fixture
-def lab(net: TestWorld) -> Iterator[Lab]:
-    yield Lab(net)
-    net.sync()
 
 
 def _put_list(lab: Lab, *blocks: str) -> None:

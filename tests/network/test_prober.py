@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -13,23 +12,10 @@ from vpc_lab import Lab, Task, router
 from ecsnet.fabric.kernel import naming
 from ecsnet.hostplan.probes import Probe
 from ecsnet.model import tables as t
-from ecsnet.testing.world import TestWorld, throw_away_world
 
 pytestmark = pytest.mark.network
 
 GATEWAY = naming.gateway_namespace(rows.IGW)
-
-
-@pytest.fixture(scope="module")
-def net() -> Iterator[TestWorld]:
-    with throw_away_world() as made:
-        yield made
-
-
-@pytest.fixture
-def lab(net: TestWorld) -> Iterator[Lab]:
-    yield Lab(net)
-    net.sync()
 
 
 def pair(lab: Lab, *, subnet: int = 1) -> tuple[Task, Task]:

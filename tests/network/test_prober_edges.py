@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,24 +14,12 @@ from vpc_lab import Lab, Task, router
 
 from ecsnet.fabric.kernel import naming
 from ecsnet.model import tables as t
-from ecsnet.testing.world import TestWorld, throw_away_world, wait_until
+from ecsnet.testing.world import wait_until
 
 pytestmark = pytest.mark.network
 
 BLOCK = "2001:db8:8000:100::/56"
 ONE, TWO = "2001:db8:8000:101::a", "2001:db8:8000:102::b"
-
-
-@pytest.fixture(scope="module")
-def net() -> Iterator[TestWorld]:
-    with throw_away_world() as made:
-        yield made
-
-
-@pytest.fixture
-def lab(net: TestWorld) -> Iterator[Lab]:
-    yield Lab(net)
-    net.sync()
 
 
 # ── IPv6 ─────────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -22,7 +22,7 @@ from ecsnet.hostplan.probes import Probe, ProbeBatch, ProbeReports, Report, Tap
 from ecsnet.model import tables as t
 from ecsnet.reach.flow import Flow
 from ecsnet.reach.trace import trace
-from ecsnet.testing.world import TestWorld, throw_away_world
+from ecsnet.testing.world import TestWorld
 
 pytestmark = pytest.mark.network
 
@@ -34,12 +34,6 @@ NUMBERS = {"tcp": 6, "udp": 17, "icmp": 1}
 SERVICES: tuple[tuple[Literal["tcp", "udp", "icmp"], int | None], ...] = (
     ("tcp", 80), ("tcp", 81), ("tcp", 443), ("udp", 53), ("icmp", None),
 )  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def net() -> Iterator[TestWorld]:
-    with throw_away_world() as made:
-        yield made
 
 
 @dataclass(frozen=True, slots=True)

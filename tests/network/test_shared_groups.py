@@ -12,15 +12,9 @@ import pytest
 from api_lab import ApiLab
 
 from ecsnet.fabric.kernel import naming
-from ecsnet.testing.world import TestWorld, throw_away_world
+from ecsnet.testing.world import TestWorld
 
 pytestmark = pytest.mark.network
-
-
-@pytest.fixture(scope="module")
-def net() -> Iterator[TestWorld]:
-    with throw_away_world() as made:
-        yield made
 
 
 @pytest.fixture

@@ -2,31 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 import rows
 from vpc_lab import Lab, Task, router
 
 from ecsnet.model import tables as t
-from ecsnet.testing.world import TestWorld, throw_away_world, wait_until
+from ecsnet.testing.world import wait_until
 
 pytestmark = pytest.mark.network
 
 CLIENT = "198.19.255.254"
 """The internet side's own address."""
-
-
-@pytest.fixture(scope="module")
-def net() -> Iterator[TestWorld]:
-    with throw_away_world() as made:
-        yield made
-
-
-@pytest.fixture
-def lab(net: TestWorld) -> Iterator[Lab]:
-    yield Lab(net)
-    net.sync()
 
 
 def pair(lab: Lab, *, subnet: int = 1) -> tuple[Task, Task]:

@@ -29,12 +29,6 @@ def net() -> Iterator[TestWorld]:
         yield made
 
 
-@pytest.fixture
-def lab(net: TestWorld) -> Iterator[Lab]:
-    yield Lab(net)
-    net.sync()
-
-
 def pair(lab: Lab) -> tuple[Task, Task]:
     lab.vpc()
     lab.group(1)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 import rows
 from vpc_lab import Lab
@@ -11,7 +9,6 @@ from walks import check, walk
 
 from ecsnet.model import ec2
 from ecsnet.model import tables as t
-from ecsnet.testing.world import TestWorld, throw_away_world
 
 pytestmark = pytest.mark.network
 
@@ -19,18 +16,6 @@ CLIENT = "198.19.255.254"
 SYN = "tcp dport 80 tcp flags & (syn | ack) == syn"
 SYN_ACK = "tcp sport 80 tcp flags & (syn | ack) == (syn | ack)"
 DATA = "tcp dport 80 tcp flags & psh == psh"
-
-
-@pytest.fixture(scope="module")
-def net() -> Iterator[TestWorld]:
-    with throw_away_world() as made:
-        yield made
-
-
-@pytest.fixture
-def lab(net: TestWorld) -> Iterator[Lab]:
-    yield Lab(net)
-    net.sync()
 
 
 GROUPS = """

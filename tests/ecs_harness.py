@@ -7,8 +7,6 @@ predicates that the compiler uses), unless a test tells it that an image cannot 
 from __future__ import annotations
 
 import contextlib
-import random
-import uuid
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -37,41 +35,13 @@ from ecsnet.model.tables import (
     container_key,
 )
 from ecsnet.services import autoscaling, ec2, ecs, elbv2
-from ecsnet.services.call import AwsError, Cached, Call, Settings
+from ecsnet.services.call import AwsError, Call, Settings
 from ecsnet.services.ec2 import ops as ec2_ops
 from ecsnet.services.ecs import ops as ecs_ops
 from ecsnet.store.store import Store, Transaction
+from in_memory import CountingIds, plain
 
 START = 1_700_000_000.0
-
-
-class CountingIds:
-    """Resource ids count up; the random digits come from a fixed seed."""
-
-    def __init__(self) -> None:
-        self._next = 0
-        self._random = random.Random(7)
-
-    def resource(self, prefix: str) -> str:
-        self._next += 1
-        return f"{prefix}-{self._next:017x}"
-
-    def uuid(self) -> str:
-        return str(uuid.UUID(int=self._random.getrandbits(128)))
-
-    def hex(self, digits: int) -> str:
-        return f"{self._random.getrandbits(4 * digits):0{digits}x}"
-
-
-def plain(value: Any) -> Any:
-    """A reply with its cached items built."""
-    if isinstance(value, Cached):
-        return plain(value.build())
-    if isinstance(value, Mapping):
-        return {key: plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(item) for item in value]
-    return value
 
 
 @dataclass

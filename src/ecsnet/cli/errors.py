@@ -18,6 +18,8 @@ class Exit(enum.IntEnum):
     """The named task, stack or VPC does not exist."""
     CANNOT_ENFORCE = 5
     """This machine cannot run real networks as it is."""
+    UNDECIDED = 6
+    """`ecsnet probe` saw nothing that decides; `ecsnet why` cannot know from the settings."""
     NO_CONNECTION = 7
     """`ecsnet curl`: refused or no route (curl's own code)."""
     TIMED_OUT = 28

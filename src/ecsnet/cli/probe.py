@@ -16,7 +16,7 @@ from ecsnet.cli.errors import CliError, Exit
 from ecsnet.cli.show import JsonOption, print_json
 from ecsnet.home import default_home
 
-_EXITS = {"reached": 0, "refused": 1, "dropped": 1, "lost": 3}
+_EXITS = {"reached": 0, "refused": 1, "dropped": 1, "lost": Exit.UNDECIDED}
 
 
 def probe(
@@ -30,7 +30,7 @@ def probe(
 ) -> None:
     """Send one real packet and say what became of it, and who decided.
 
-    Exit code 0: it reached something that answers; 1: refused or dropped; 3: nothing was seen of it.
+    Exit code 0: it reached something that answers; 1: refused or dropped; 6: nothing was seen of it.
     """
     query = {"from": source, "to": destination, "port": port}
     if source_port is not None:

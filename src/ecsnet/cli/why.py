@@ -7,9 +7,10 @@ from typing import Annotated, Any
 import typer
 
 from ecsnet.cli.client import fetch
+from ecsnet.cli.errors import Exit
 from ecsnet.cli.show import JsonOption, console, print_json
 
-_EXITS = {"reachable": 0, "blocked": 1, "unknown": 3}
+_EXITS = {"reachable": 0, "blocked": 1, "unknown": Exit.UNDECIDED}
 
 _STAGES = {
     "source": "from",
@@ -37,7 +38,7 @@ def why(
 ) -> None:
     """Say from the settings alone whether a connection works, and everything that stands in its way.
 
-    No packet is sent. Exit code 0: reachable, 1: blocked, 3: it cannot be known.
+    No packet is sent. Exit code 0: reachable, 1: blocked, 6: it cannot be known.
     """
     more = {} if vpc is None else {"vpc": vpc}
     answer: dict[str, Any] = fetch(

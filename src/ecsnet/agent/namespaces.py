@@ -1,7 +1,7 @@
 """The network namespaces of a world: files in /run/netns (a private tmpfs), each with a label that says what it is.
 
-The label is written before the pin, so a namespace without a label is not ecsnet's (podman pins its own in the same
-folder), and a label without a pin is a creation that was interrupted.
+The label is written before the pin and removed after it, so a namespace without a label is not ecsnet's (podman pins
+its own in the same folder), and a label without a pin is a creation or a removal that was interrupted.
 """
 
 from __future__ import annotations
@@ -93,14 +93,21 @@ class NamespaceFiles:
 
     def names(self) -> tuple[str, ...]:
         """The namespaces that are ecsnet's and really pinned."""
-        return tuple(name for name in sorted(os.listdir(self._labels)) if self.exists(name))
+        return tuple(name for name in self.labelled() if self.exists(name))
+
+    def labelled(self) -> tuple[str, ...]:
+        """The names of `names`, and those with files that a killed agent has left without a namespace."""
+        return tuple(sorted(os.listdir(self._labels)))
 
     def label(self, name: str) -> Namespace:
         """What the namespace was made as. Raises msgspec.DecodeError when the label was cut short."""
         return msgspec.json.decode((self._labels / check_name(name)).read_bytes(), type=Namespace)
 
     def create(self, namespace: Namespace) -> None:
-        """Make and pin a namespace, write its sysctls, bring `lo` up. Raises OSError, ValueError."""
+        """Make a namespace, write its sysctls, bring `lo` up, pin it. Raises OSError, ValueError.
+
+        It is pinned last, so that what an agent finds pinned is whole.
+        """
         path = self.path(namespace.name)
         for name, _value in namespace.sysctls:
             if not _SYSCTL.fullmatch(name) or ".." in name:
@@ -113,9 +120,9 @@ class NamespaceFiles:
         try:
             _call("unshare", _CLONE_NEWNET)
             try:
-                _call("mount", b"/proc/thread-self/ns/net", os.fsencode(path), None, ctypes.c_ulong(_MS_BIND), None)
                 write_sysctls(namespace)
                 bring_lo_up()
+                _call("mount", b"/proc/thread-self/ns/net", os.fsencode(path), None, ctypes.c_ulong(_MS_BIND), None)
             finally:
                 set_namespace(home)
         finally:

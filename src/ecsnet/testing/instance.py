@@ -150,6 +150,13 @@ class Instance:
         """The names of the network namespaces that the world holds."""
         return {entry.name for entry in self._pins.iterdir()}
 
+    def kind_of_pin(self, name: str) -> str:
+        """What a name of `namespaces` is: a namespace, or the file for one in which none is pinned."""
+        try:
+            return "namespace" if (self._pins / name).stat().st_dev == os.stat("/proc/self/ns/net").st_dev else "file"
+        except FileNotFoundError:
+            return "gone meanwhile"
+
     @contextmanager
     def inside(self, namespace: str) -> Iterator[None]:
         """Run the calling thread inside a namespace of the world (as root); sockets made there stay there."""

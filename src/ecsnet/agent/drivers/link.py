@@ -1,4 +1,8 @@
-"""veth pairs: made with MTU, both addresses and both namespaces in one request, marked by ifalias at both ends."""
+"""veth pairs: made with MTU, both addresses and both namespaces in one request, marked by ifalias at both ends.
+
+The kernel takes no ifalias in the request that makes a link. Until it has one, its group (which it takes) says whose it
+is: an agent that is killed in between leaves a pair that the next one recognises.
+"""
 
 from __future__ import annotations
 
@@ -36,11 +40,12 @@ from ecsnet.agent.netlink import (
 )
 from ecsnet.hostplan.kernel import HostObject, Link, LinkEnd, link_key
 
-_IFLA_LINKINFO, _IFLA_AF_SPEC, _IFLA_NET_NS_FD = 18, 26, 28
+_IFLA_LINKINFO, _IFLA_AF_SPEC, _IFLA_GROUP, _IFLA_NET_NS_FD = 18, 26, 27, 28
 _INFO_KIND, _INFO_DATA, _VETH_INFO_PEER = 1, 2, 1
 _AF_INET6, _INET6_ADDR_GEN_MODE, _GEN_MODE_NONE = 10, 8, 1
 _IFF_UP = 1
 _ALIAS = "ecsnet "
+_GROUP = 200
 LISTING = Request(type=RTM_GETLINK, flags=0, body=ifinfo())
 _NO_LINK_LOCAL = attribute(
     _IFLA_AF_SPEC, attribute(_AF_INET6, attribute(_INET6_ADDR_GEN_MODE, bytes([_GEN_MODE_NONE])))
@@ -58,6 +63,7 @@ class SeenLink:
     mtu: int
     up: bool
     alias: str
+    group: int
 
 
 def _alias(link: Link) -> str:
@@ -80,9 +86,13 @@ class Links:
     ) -> Mapping[str, HostObject | None]:
         """What exists, from the interfaces of all namespaces (a pair has an end in each of two)."""
         by_name = {netns: {end.name: end for end in ends} for netns, ends in seen.items()}
+        ends_b = {(link.b.netns, link.b.name) for link in desired.values() if isinstance(link, Link)}
         found: dict[str, HostObject | None] = {}
         for netns, ends in by_name.items():
             for name, end in ends.items():
+                if end.group == _GROUP and not end.alias and (netns, name) not in ends_b:
+                    # Half made, and nothing says which end it is: to remove either is enough.
+                    found[link_key(netns, name)] = None
                 if not end.alias.startswith(_ALIAS) or not end.alias.endswith(f" {netns}/{name}"):
                     continue  # end b, or not ecsnet's
                 key = link_key(netns, name)
@@ -164,11 +174,13 @@ class Links:
 
 def _newlink(link: Link, peer_namespace: int) -> Request:
     mtu = u32(IFLA_MTU, link.mtu)
+    group = u32(_IFLA_GROUP, _GROUP)
     peer = (
         ifinfo()
         + text(IFLA_IFNAME, link.b.name)
         + attribute(IFLA_ADDRESS, mac_bytes(link.b.mac))
         + mtu
+        + group
         + u32(_IFLA_NET_NS_FD, peer_namespace)
     )
     info = text(_INFO_KIND, "veth") + attribute(_INFO_DATA, attribute(_VETH_INFO_PEER, peer))
@@ -177,6 +189,7 @@ def _newlink(link: Link, peer_namespace: int) -> Request:
         + text(IFLA_IFNAME, link.a.name)
         + attribute(IFLA_ADDRESS, mac_bytes(link.a.mac))
         + mtu
+        + group
         + attribute(_IFLA_LINKINFO, info)
     )
     return Request(type=RTM_NEWLINK, flags=NLM_F_CREATE | NLM_F_EXCL, body=body)
@@ -194,6 +207,7 @@ def parse(body: bytes) -> SeenLink:
         mtu=struct.unpack("=I", found[IFLA_MTU])[0],
         up=bool(flags & _IFF_UP),
         alias=found.get(IFLA_IFALIAS, b"").rstrip(b"\0").decode(errors="replace"),
+        group=struct.unpack("=I", found[_IFLA_GROUP])[0],
     )
 
 

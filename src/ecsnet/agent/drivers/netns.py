@@ -20,9 +20,12 @@ class NamespaceDriver:
         self._files = files
 
     def observe(self, desired: Mapping[str, HostObject]) -> Mapping[str, HostObject | None]:
-        return {namespace_key(name): self._look(name, desired.get(namespace_key(name))) for name in self._files.names()}
+        keys = {name: namespace_key(name) for name in self._files.labelled()}
+        return {key: self._look(name, desired.get(key)) for name, key in keys.items()}
 
     def _look(self, name: str, wanted: HostObject | None) -> HostObject | None:
+        if not self._files.exists(name):
+            return None  # an agent was killed while it made or removed it
         try:
             found = self._files.label(name)
         except msgspec.DecodeError:

@@ -119,6 +119,21 @@ class World:
             _wait(lambda: not self._signal_all(token, signal.SIGKILL), 10.0)
         self._file.unlink(missing_ok=True)
 
+    def remove_state(self) -> None:
+        """Remove the state directory of a world that is down. Raises OSError.
+
+        Layers of an ordinary user's images belong to ids of its range, which only a user namespace may touch.
+        """
+        if not self._state.exists():
+            return
+        try:
+            shutil.rmtree(self._state)
+        except PermissionError:
+            command = ["unshare", "--user", "--map-auto", "--map-root-user", "--", "rm", "-rf", "--", str(self._state)]
+            done = subprocess.run(command, capture_output=True, text=True)
+            if done.returncode != 0:
+                raise PermissionError(done.stderr.strip()) from None
+
     # ── who belongs to it ────────────────────────────────────────────────────────────────────────────────────────
 
     def _token(self) -> str | None:

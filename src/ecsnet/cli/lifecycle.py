@@ -104,7 +104,10 @@ def down(
     if keep_state:
         console().print("ecsnet is down. Its resources are kept; `ecsnet up` builds the network again.")
         return
-    shutil.rmtree(home.path, ignore_errors=False) if home.path.exists() else None
+    try:
+        World(home.path).remove_state()
+    except OSError as error:
+        raise CliError(f"ecsnet is down, but {home.path} could not be removed: {error}") from error
     console().print("ecsnet is down; nothing of it is left.")
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
+import contextlib
 import subprocess
 import sys
 from pathlib import Path
@@ -19,7 +19,8 @@ def watch(state: Path) -> subprocess.Popen[bytes]:
 def main(state: Path) -> None:
     sys.stdin.buffer.read()
     World(state).down(patience=0.3)
-    shutil.rmtree(state, ignore_errors=True)
+    with contextlib.suppress(OSError):
+        World(state).remove_state()
 
 
 if __name__ == "__main__":

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import fcntl
 import os
-import shutil
 import signal
 import socket
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 
+from ecsnet.agent.world import World
 from ecsnet.cli.lifecycle import start, stop
 from ecsnet.home import Home
 
@@ -70,7 +70,8 @@ def _take_down_what_was_left() -> None:
 
 def _remove(home: Home) -> None:
     stop(home)
-    shutil.rmtree(home.path, ignore_errors=True)
+    with suppress(OSError):
+        World(home.path).remove_state()
 
 
 def _free_port() -> int:

@@ -122,6 +122,19 @@ def test_host_ports_lead_to_their_containers(machines: Machines) -> None:
         assert net.tcp(netns, "127.0.0.1", 80) is None
 
 
+def test_one_host_port_leads_to_two_places_by_protocol(machines: Machines) -> None:
+    machines.machine()
+    bindings = (mapped(0, 53, 5353), mapped(0, 53, 5353, "udp"), mapped(0, 80, 8080), mapped(1, 80, 8080, "udp"))
+    one, other = machines.task(A, B, bindings=bindings)
+    client, net = machines.client, machines.net
+    with net.listen(one, "0.0.0.0", 53), net.listen(one, "0.0.0.0", 53, "udp"):
+        assert net.tcp(client.netns, HOST, 5353) == client.address
+        assert net.udp(client.netns, HOST, 5353) == client.address
+    with net.listen(one, "0.0.0.0", 80), net.listen(other, "0.0.0.0", 80, "udp"):
+        assert net.tcp(client.netns, HOST, 8080) == client.address
+        assert net.udp(client.netns, HOST, 8080) == client.address
+
+
 def test_a_mapping_goes_with_its_task(machines: Machines) -> None:
     machines.machine()
     (one,) = machines.task(A, bindings=(mapped(0, 80, 8080),))

@@ -175,6 +175,26 @@ def test_refuses_a_load_balancer_that_does_not_fit(cloud: Cloud, group: str, cha
     )
 
 
+def test_refuses_a_load_balancer_for_a_port_of_two_protocols(cloud: Cloud, group: str) -> None:
+    ports = [{"containerPort": 80, "protocol": protocol} for protocol in ("tcp", "udp")]
+    container = {"name": "app", "image": "web:1", "portMappings": [*ports, {"containerPort": 81}]}
+    cloud.definition(containerDefinitions=[container])
+    request = {
+        "serviceName": "web",
+        "taskDefinition": "web",
+        "desiredCount": 1,
+        "launchType": "FARGATE",
+        "networkConfiguration": cloud.network(),
+    }
+    balancer = {"targetGroupArn": group, "containerName": "app"}
+    code, text = cloud.error("CreateService", **request, loadBalancers=[balancer | {"containerPort": 80}])
+    assert (code, text) == (
+        "InvalidParameterException",
+        "Container port 80 is used in more than one port mapping for container app",
+    )
+    cloud.ecs("CreateService", **request, loadBalancers=[balancer | {"containerPort": 81}])
+
+
 def test_refuses_target_groups_of_the_wrong_kind(cloud: Cloud) -> None:
     cloud.definition()
     vpc = cloud.ec2("DescribeVpcs")["Vpcs"][0]["VpcId"]

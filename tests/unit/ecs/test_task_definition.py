@@ -98,6 +98,21 @@ def test_fills_in_ports(cloud: Cloud, mode: str, given: dict[str, Any], kept: di
     assert shown["containerDefinitions"][0]["essential"] is True
 
 
+@pytest.mark.parametrize("mode", ["awsvpc", "host", "bridge"])
+def test_one_port_may_be_mapped_once_for_each_protocol(cloud: Cloud, mode: str) -> None:
+    def register(*ports: dict[str, Any]) -> dict[str, Any]:
+        container = {"name": "app", "image": "web:1", "memory": 128, "portMappings": list(ports)}
+        return {"family": "web", "networkMode": mode, "containerDefinitions": [container]}
+
+    tcp, udp = ({"containerPort": 53, "hostPort": 53, "protocol": protocol} for protocol in ("tcp", "udp"))
+    made = cloud.ecs("RegisterTaskDefinition", **register(tcp, udp))["taskDefinition"]
+    assert made["containerDefinitions"][0]["portMappings"] == [tcp, udp]
+    for protocol, one in (("tcp", tcp), ("udp", udp)):
+        code, text = cloud.error("RegisterTaskDefinition", **register(tcp, udp, one))
+        assert code == "ClientException"
+        assert f"port 53/{protocol} is in more than one port mapping" in text
+
+
 def test_two_containers_of_a_task_cannot_share_a_port_in_awsvpc(cloud: Cloud) -> None:
     containers = [
         {"name": name, "image": "x", "memory": 128, "portMappings": [{"containerPort": 80}]} for name in ("a", "b")

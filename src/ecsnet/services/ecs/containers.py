@@ -92,9 +92,14 @@ def _check_logs(name: str, logs: Given | None) -> None:
 
 
 def _ports(container: str, given: Iterable[Given], mode: str) -> list[dict[str, Any]]:
-    """Port mappings with host port and protocol filled in; see `PortMapping` in the API model."""
+    """Port mappings with host port and protocol filled in; see `PortMapping` in the API model.
+
+    One port may be mapped for tcp and for udp. The API reference calls this an error, but AWS does accept it (and had
+    the same sentence taken out of its guides: github.com/awsdocs/amazon-ecs-developer-guide/pull/128); only a load
+    balancer cannot be given such a port, see `service_settings`.
+    """
     result: list[dict[str, Any]] = []
-    taken: list[tuple[int, int]] = []
+    taken: dict[str, list[tuple[int, int]]] = {"tcp": [], "udp": []}
     for one in given:
         body = dict(one)
         if body.get("protocol") not in ("tcp", "udp"):
@@ -106,12 +111,12 @@ def _ports(container: str, given: Iterable[Given], mode: str) -> list[dict[str, 
                 "letters, numbers, underscores and hyphens, not beginning with a hyphen."
             )
         span = _range(container, body, mode) if body.get("containerPortRange") else _single(container, body, mode)
-        if any(low <= span[1] and span[0] <= high for low, high in taken):
+        if any(low <= span[1] and span[0] <= high for low, high in taken[body["protocol"]]):
             raise errors.client(
-                f"Invalid 'containerPort' setting for container '{container}': port {span[0]} is in more than one port "
-                "mapping."
+                f"Invalid 'containerPort' setting for container '{container}': port {span[0]}/{body['protocol']} is in "
+                "more than one port mapping."
             )
-        taken.append(span)
+        taken[body["protocol"]].append(span)
         result.append(body)
     if sum(1 for body in result if "containerPortRange" in body) > _MAX_RANGES:
         raise errors.client(f"Container '{container}' has more than {_MAX_RANGES} container port ranges.")

@@ -107,8 +107,11 @@ def _load_balancer(call: Call, definition: TaskDefinition, given: Mapping[str, A
     container = next((one for one in definition.containers if one.name == name), None)
     if container is None:
         raise errors.invalid(f"The container {name} does not exist in the task definition.")
-    if port is None or not any(one.container_port <= port < one.container_port + one.length for one in container.ports):
+    mappings = [one for one in container.ports if 0 <= (port or 0) - one.container_port < one.length]
+    if port is None or not mappings:
         raise errors.invalid(f"The container {name} did not have a container port {port} defined.")
+    if len(mappings) > 1:  # tcp and udp; AWS's words: github.com/aws/amazon-ecs-agent/issues/3428
+        raise errors.invalid(f"Container port {port} is used in more than one port mapping for container {name}")
     row = call.tx.get(TARGET_GROUPS, group)
     if row is None or (row.account, row.region) != (call.account, call.region):
         raise errors.invalid(f"The target group {group} does not exist.")

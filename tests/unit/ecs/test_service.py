@@ -39,9 +39,9 @@ def request(cloud: Cloud, **more: Any) -> dict[str, Any]:
             "Both maximumPercent and minimumHealthyPercent cannot be 100 as this will block deployments.",
         ),
         (
-            {"healthCheckGracePeriodSeconds": 10},
+            {"healthCheckGracePeriodSeconds": -1},
             INVALID,
-            "Health check grace period is only valid for services configured to use load balancers",
+            "healthCheckGracePeriodSeconds must be between 0 and 2147483647.",
         ),
         (
             {"role": "arn:aws:iam::1:role/x"},

@@ -127,12 +127,13 @@ def _load_balancer(call: Call, definition: TaskDefinition, given: Mapping[str, A
 
 
 def grace_period(request: Request, *, balanced: bool) -> int | None:
-    """healthCheckGracePeriodSeconds; 0 by default with a load balancer. Raises InvalidParameterException."""
+    """healthCheckGracePeriodSeconds; 0 by default with a load balancer. Raises InvalidParameterException.
+
+    Allowed without one: it counts for container health checks too, and is unused without any (CreateService, ECS API).
+    """
     given: int | None = request.get("healthCheckGracePeriodSeconds")
     if given is None:
         return 0 if balanced else None
-    if not balanced:
-        raise errors.invalid("Health check grace period is only valid for services configured to use load balancers")
     if not 0 <= given <= _MAX_GRACE:
         raise errors.invalid(f"healthCheckGracePeriodSeconds must be between 0 and {_MAX_GRACE}.")
     return given

@@ -1,5 +1,7 @@
 """How many probes a second: batches between 20 tasks of one VPC, through the agent; and all of `verify` about them.
 
+The tasks are in two subnets, so that half of the packets meet network ACLs and a route table as well.
+
 Works as root and as an ordinary user. `python bench/probe.py`
 """
 
@@ -31,8 +33,12 @@ from ecsnet.testing.world import throw_away_world  # noqa: E402
 TASKS = 20
 PROBES = 10_000
 ROUNDS = 7
-SERVICES = tuple(Service("tcp", port) for port in range(70, 95))
-"""What `verify` asks for at every pair; one of them is admitted."""
+SERVICES = {
+    "verify, 24 of 25 services dropped": tuple(Service("tcp", port) for port in range(70, 95)),
+    "verify, all services admitted": tuple(Service("tcp", port) for port in range(1000, 1025)),
+}
+"""What `verify` asks for at every pair."""
+ADMITTED = ((80, 80), (1000, 1024))
 CASES = {"admitted, refused by a closed port": 80, "dropped by the receiver's groups": 81}
 
 
@@ -109,7 +115,7 @@ async def longest_wait(stop: asyncio.Event) -> float:
     return longest * 1e3
 
 
-async def measure_verify(socket: Path, lab: Lab) -> dict[str, object]:
+async def measure_verify(socket: Path, lab: Lab, services: tuple[Service, ...]) -> dict[str, object]:
     """Packets, comparison with `reach` and the matrix, as control runs them."""
     link = await AgentLink.connect(socket, lambda _message: None)
 
@@ -121,7 +127,7 @@ async def measure_verify(socket: Path, lab: Lab) -> dict[str, object]:
         stop = asyncio.Event()
         ticker = asyncio.create_task(longest_wait(stop))
         before = time.process_time()
-        run = verify(lambda: lab.store.snapshot, in_force, lambda one: link.ask("probe", one), [rows.VPC], SERVICES)
+        run = verify(lambda: lab.store.snapshot, in_force, lambda one: link.ask("probe", one), [rows.VPC], services)
         *_, result = [line async for line in run]
         used.append((time.process_time() - before) / result["probes"] * 1e6)
         stop.set()
@@ -132,8 +138,8 @@ async def measure_verify(socket: Path, lab: Lab) -> dict[str, object]:
     link.close()
     return {
         "packets": result["probes"],
-        "pairs": result["probes"] // len(SERVICES),
-        "services": len(SERVICES),
+        "pairs": result["probes"] // len(services),
+        "services": len(services),
         "sent and decided, per second": summary(probing),
         "asked, compared and in the matrix, per second": summary(rates),
         "processor time of control, microseconds per packet": summary(used),
@@ -146,11 +152,13 @@ def main() -> None:
         lab = Lab(net)
         lab.vpc()
         lab.group(1)
-        lab.group(2, rows.rule(1, 2, ports=(80, 80), cidr="10.0.0.0/16"))
-        tasks = [lab.task(f"10.0.1.{10 + number}", 1, 2) for number in range(TASKS)]
+        whole_vpc = [rows.rule(number, 2, ports=ports, cidr="10.0.0.0/16") for number, ports in enumerate(ADMITTED, 1)]
+        lab.group(2, *whole_vpc)
+        tasks = [lab.task(f"10.0.{1 + number % 2}.{10 + number}", 2, subnet=1 + number % 2) for number in range(TASKS)]
         batches = {name: msgspec.json.encode(batch(tasks, port)) for name, port in CASES.items()}
         result = asyncio.run(measure(net.state / "agent.sock", batches))
-        result["verify"] = asyncio.run(measure_verify(net.state / "agent.sock", lab))
+        for name, services in SERVICES.items():
+            result[name] = asyncio.run(measure_verify(net.state / "agent.sock", lab, services))
     for name, figures in result.items():
         print(f"{name}: {figures}")
     load = [round(each, 1) for each in os.getloadavg()]

@@ -18,6 +18,7 @@ from ecsnet.fabric.kernel import naming
 from ecsnet.hostplan.probes import Probe, ProbeBatch, ProbeReports, Report, Tap
 from ecsnet.model import tables as t
 from ecsnet.reach.flow import CLIENTS, TCP, UDP, Flow, Trace
+from ecsnet.reach.records import Records
 from ecsnet.reach.trace import trace
 from ecsnet.store.snapshot import Snapshot
 
@@ -52,8 +53,10 @@ def ask(lab: ApiLab, network: RandomNetwork, count: int, tally: Tally) -> None:
     answer = msgspec.convert(lab.net.ask("probe", **msgspec.to_builtins(batch)), ProbeReports)
     if answer.missed:
         raise AssertionError(f"{answer.missed} observations were missed")
+    records = Records(snapshot)
     for flow, probe, report in zip(flows, batch.probes, answer.reports, strict=True):
-        expected = trace(snapshot, flow)
+        expected = trace(snapshot, flow, records)
+        assert expected == trace(snapshot, flow), "what is remembered of other flows changes an answer"
         tally.probes += 1
         tally.outcomes[_kind(expected)] += 1
         problem = disagreement(expected, report)

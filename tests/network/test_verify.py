@@ -89,6 +89,7 @@ def test_a_rule_deleted_behind_its_back_is_found_before_it_is_repaired(shop: Sto
     done = eventually(found_out, "the deleted element is found out", timeout=30)
     assert done is not None
     assert address in done.stdout
+    assert members[1]["PrivateIpAddress"] not in done.stdout  # its equal, which lacks nothing
     assert "kernel: tcp/8080 was dropped: no inbound rule of storefront-api" in done.stdout
     assert "reach: reachable" in done.stdout
     cases = Xml.parse(file).getroot().iter("testcase")

@@ -24,10 +24,11 @@ def disagreement(expected: Trace, report: Report, *, relay: str | None = None) -
         return None  # beyond what is modelled: nothing may be claimed
     if report.error is not None:
         return f"the packet could not be sent: {report.error}"
-    seen = None if report.dropped is None else parse(report.dropped.prefix)
-    if _depends_on_nat_port(expected, seen):
+    seen, first = None if report.dropped is None else parse(report.dropped.prefix), expected.first
+    wanted = None if first is None else first.drop
+    if _depends_on_nat_port(expected, seen, wanted):
         return None
-    arrives = expected.first is None or expected.first.direction == "return"
+    arrives = first is None or first.direction == "return"
     if relay is not None and arrives:
         return None if relay in report.arrived else f"reach: it arrives; kernel: {seen or 'it did not'}"
     if expected.flow.protocol == UDP and arrives:
@@ -39,7 +40,6 @@ def disagreement(expected: Trace, report: Report, *, relay: str | None = None) -
         if seen is not None:
             return f"reach: reachable; kernel: {seen} ({report.dropped.direction if report.dropped else ''})"
         return "reach: reachable; no answer came" if report.reply is None else _admission(expected, report)
-    wanted, first = expected.deciding, expected.first
     assert first is not None
     if wanted is None:
         if seen is None and (report.reply is None or first.code == "ECSNET_REPLY_ADDRESS_CHANGED"):
@@ -59,26 +59,28 @@ def disagreement(expected: Trace, report: Report, *, relay: str | None = None) -
     return None
 
 
-def _depends_on_nat_port(expected: Trace, seen: Drop | Admit | None) -> bool:
+def _depends_on_nat_port(expected: Trace, seen: Drop | Admit | None, wanted: Drop | None) -> bool:
     """Whether a network ACL decided, for one of the two, about a flow behind a NAT gateway.
 
     The gateway chooses a port from 1,024 to 65,535 at random, and nobody knows it beforehand: an entry for a part of
     them admits now and then. Of the ACLs it has to be one that the walk asks.
     """
+    drops = [drop for drop in (seen, wanted) if isinstance(drop, Drop) and drop.what is What.ACL]
+    if not drops or not any(step.component.startswith("nat-") for step in expected.steps):
+        return False
     asked = {step.component for step in expected.steps if step.stage in (Stage.ACL_IN, Stage.ACL_OUT)}
-    translated = any(step.component.startswith("nat-") for step in expected.steps)
-    drops = [drop for drop in (seen, expected.deciding) if isinstance(drop, Drop) and drop.what is What.ACL]
-    return translated and any(drop.id.partition("/")[0] in asked for drop in drops)
+    return any(drop.id.partition("/")[0] in asked for drop in drops)
 
 
 def _admission(expected: Trace, report: Report) -> str | None:
     """Groups have no order: the kernel names one rule per gate, `reach` all that fit."""
     named = {parse(decision.prefix) for decision in report.accepted if decision.direction == "forward"}
     rules = {one.rule for one in named if isinstance(one, Admit)}
-    for side, possible in (("egress", expected.egress), ("ingress", expected.ingress)):
+    egress, ingress = expected.egress, expected.ingress
+    for side, possible in (("egress", egress), ("ingress", ingress)):
         if possible and not rules & possible:
             return f"reach: {side} admitted by one of {sorted(possible)}; kernel: {sorted(rules)}"
-    unknown = rules - expected.egress - expected.ingress
+    unknown = rules - egress - ingress
     return f"kernel: admitted by {sorted(unknown)}, which reach does not name" if unknown else None
 
 

@@ -7,8 +7,8 @@ their gateways.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
+from typing import NamedTuple
 
 import msgspec
 
@@ -41,8 +41,7 @@ class UnsendableError(Exception):
         self.hint = hint
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
+class Wanted(NamedTuple):
     """A packet that somebody wants to be sent."""
 
     source: Place
@@ -124,32 +123,43 @@ async def probe(snapshot: Snapshot, wanted: Sequence[Wanted], ask: Ask, *, deadl
 
 def batch(snapshot: Snapshot, wanted: Sequence[Wanted], *, deadline: float) -> ProbeBatch:
     """The packets and where to look for them. Raises UnsendableError."""
-    arrivals = {tap: None for item in wanted for tap in _taps(item.destination)}
+    destinations = {id(item.destination): item.destination for item in wanted}
+    arrivals = {tap: None for place in destinations.values() for tap in _taps(place)}
     return ProbeBatch(
-        probes=tuple(_probe(number, item) for number, item in enumerate(wanted)),
+        probes=tuple(_probes(wanted)),
         deciders=tuple(dict.fromkeys(_deciders(snapshot, vpcs_around(snapshot, wanted)))),
         arrivals=tuple(arrivals),
         deadline=deadline,
     )
 
 
-def _probe(number: int, item: Wanted) -> Probe:
+def _probes(wanted: Sequence[Wanted]) -> Iterator[Probe]:
+    """Raises UnsendableError. Neighbours are often of one pair, whose packets differ in service only."""
+    pair: object = None
+    for number, item in enumerate(wanted):
+        if pair != (now := (id(item.source), id(item.destination), item.address)):
+            pair, (netns, device, source, destination) = now, _way(item)
+        yield Probe(
+            number=number,
+            netns=netns,
+            device=device,
+            source=source,
+            destination=destination,
+            protocol=item.protocol,
+            port=item.port,
+            source_port=item.source_port,
+        )
+
+
+def _way(item: Wanted) -> tuple[str, str, str, str]:
+    """Namespace, device, source and destination address."""
     if item.source.namespace is None:
         raise UnsendableError(f"nothing can be sent from {item.source.label}.", "Is it running? See: ecsnet ps")
     destination = item.address or _destination(item)
     device, source = _start(item.source, destination.version)
     if source is None:
         raise UnsendableError(f"{item.source.label} has no IPv{destination.version} address.")
-    return Probe(
-        number=number,
-        netns=item.source.namespace,
-        device=device,
-        source=str(source),
-        destination=str(destination),
-        protocol=item.protocol,
-        port=item.port,
-        source_port=item.source_port,
-    )
+    return item.source.namespace, device, str(source), str(destination)
 
 
 def _destination(item: Wanted) -> IpAddress:

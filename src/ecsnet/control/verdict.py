@@ -46,6 +46,17 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The evidence."""
 
 
+def outcome(probe: Probe, report: Report) -> Outcome:
+    """What became of a packet, in one word."""
+    if report.dropped is not None:
+        return "dropped"
+    if report.error is not None:
+        return "lost"
+    if report.reply is not None:
+        return "reached" if report.reply.kind in ("syn-ack", "datagram", "echo-reply") else "refused"
+    return "reached" if report.arrived and probe.protocol == "udp" else "lost"
+
+
 class Words:
     """Turns reports into words, for packets that cross the given VPCs."""
 
@@ -56,9 +67,9 @@ class Words:
 
     def verdict(self, source: Place, destination: Place, probe: Probe, report: Report, missed: int) -> Verdict:
         """The verdict on one probe; `missed` is how many observations of its batch were not read."""
-        outcome, sentence, rule, where = self._judge(source, destination, probe, report, missed)
+        sentence, rule, where = self._told(source, destination, probe, report, missed)
         return Verdict(
-            verdict=outcome,
+            verdict=outcome(probe, report),
             sentence=sentence,
             rule=rule,
             where=where,
@@ -68,29 +79,33 @@ class Words:
             report=report,
         )
 
-    def _judge(
+    def rule(self, dropped: Decision, probe: Probe) -> str:
+        """What decided against it: `Verdict.rule`."""
+        return self._denied(dropped, probe)[0]
+
+    def _told(
         self, source: Place, destination: Place, probe: Probe, report: Report, missed: int
-    ) -> tuple[Outcome, str, str | None, str | None]:
+    ) -> tuple[str, str | None, str | None]:
+        """Sentence, rule and place."""
         what = described(probe)
         if report.dropped is not None:
             rule, where, reason = self._denied(report.dropped, probe)
             subject = what if report.dropped.direction == "forward" else f"{what} arrived, but the answer was dropped"
             end = "was dropped" if report.dropped.direction == "forward" else "on its way back"
-            return "dropped", f"{subject} {end}: {reason}.", rule, where
+            return f"{subject} {end}: {reason}.", rule, where
         if report.error is not None:
-            return "lost", f"{what} could not be sent from {source.label}: {report.error}.", None, source.label
+            return f"{what} could not be sent from {source.label}: {report.error}.", None, source.label
         arrived = f" at {destination.label}" if report.arrived else ""
         if report.reply is not None:
-            outcome, sentence = _answered(what, destination, report.reply, probe)
-            return outcome, sentence, None, destination.label if arrived else None
+            return _answered(what, destination, report.reply, probe), None, destination.label if arrived else None
         if arrived and probe.protocol == "udp":
             text = f"{what} arrived{arrived}; nothing answered, which a datagram does not need."
-            return "reached", text, None, destination.label
+            return text, None, destination.label
         unread = f" ({missed} observations were missed)" if missed else ""
         if arrived:
-            return "lost", f"{what} arrived{arrived}, and no answer came back{unread}.", None, destination.label
+            return f"{what} arrived{arrived}, and no answer came back{unread}.", None, destination.label
         seen = f" after {report.accepted[-1].prefix.removeprefix('A ')} admitted it" if report.accepted else ""
-        return "lost", f"{what} was not seen again{seen}, and no filter says that it dropped it{unread}.", None, None
+        return f"{what} was not seen again{seen}, and no filter says that it dropped it{unread}.", None, None
 
     # ── who denied it ────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -205,14 +220,14 @@ def _acl(what: str) -> str:
     return f"{acl} has no {side} entry for it" if number == "*" else f"{side} entry {number} of {acl} denies it"
 
 
-def _answered(what: str, destination: Place, reply: Reply, probe: Probe) -> tuple[Outcome, str]:
+def _answered(what: str, destination: Place, reply: Reply, probe: Probe) -> str:
     by = destination.label if reply.source == probe.destination else reply.source
     match reply.kind:
         case "syn-ack" | "datagram" | "echo-reply":
-            return "reached", f"{what} reached {by}, which answered."
+            return f"{what} reached {by}, which answered."
         case "reset":
-            return "refused", f"{what} reached {by}, where nothing listens: the connection was reset."
+            return f"{what} reached {by}, where nothing listens: the connection was reset."
         case "unreachable" if (reply.type, reply.code) in ((3, 3), (1, 4)):
-            return "refused", f"{what} reached {by}, where nothing listens: the port is unreachable."
+            return f"{what} reached {by}, where nothing listens: the port is unreachable."
         case "unreachable":
-            return "refused", f"{what} was answered by {reply.source} with ICMP type {reply.type} code {reply.code}."
+            return f"{what} was answered by {reply.source} with ICMP type {reply.type} code {reply.code}."

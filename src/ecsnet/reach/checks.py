@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from ecsnet.decision import Drop, What
 from ecsnet.model import ec2
-from ecsnet.reach.filters import Side, deciding_entry, judge
+from ecsnet.reach.filters import Side, asked_entry, judge
 from ecsnet.reach.flow import Packet, Stage
 from ecsnet.reach.log import Log
 from ecsnet.reach.records import Records, has_address, is_checked, is_unfiltered
@@ -33,8 +33,9 @@ def check_source(log: Log, sender: ec2.NetworkInterface, packet: Packet) -> None
         )  # fmt: skip
 
 
-def check_destination(log: Log, receiver: ec2.NetworkInterface, packet: Packet) -> None:
-    if is_checked(receiver) and not has_address(receiver, packet.destination):
+def check_destination(log: Log, receiver: ec2.NetworkInterface, packet: Packet, *, mine: bool) -> None:
+    """`mine`: the receiver has the address."""
+    if not mine and is_checked(receiver):
         text = f"destination check: {packet.destination} is not the interface's own"
         log.block(
             Stage.DESTINATION_CHECK, receiver.id, packet, "ENI_SOURCE_DEST_CHECK_RESTRICTION", text,
@@ -47,12 +48,12 @@ def ask_acl(records: Records, log: Log, subnet: ec2.Subnet | None, side: Side, p
     if subnet is None:
         return
     stage = Stage.ACL_OUT if side == "out" else Stage.ACL_IN
-    acl = records.acl_of(subnet)
+    acl = records.acl_of(subnet.id)
     if acl is None:
         text = f"{subnet.id} has no network ACL"
         log.block(stage, subnet.id, packet, "ECSNET_NO_ACL", text, Drop(What.ACL_MISSING))
         return
-    entry = deciding_entry(acl, side, packet)
+    entry = asked_entry(records, acl, side, packet)
     number = "*" if entry is None else str(entry.number)
     if entry is not None and entry.allow:
         log.passed(stage, acl.id, packet, f"rule {number} allows", (number,))
@@ -74,7 +75,7 @@ def ask_groups(
     if log.direction == "return" and (row.id, "in" if side == "out" else "out") in memory.tracked:
         log.passed(stage, row.id, packet, "tracked: a reply passes")
         return
-    found = judge(records, row, side, packet)
+    found = judge(records, row, side, packet, hidden=log.hidden)
     if log.direction == "forward" and (found.tracked or not found.rules):
         memory.tracked.add((row.id, side))
     if found.rules:

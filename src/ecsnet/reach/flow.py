@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Address, IPv4Network, IPv6Address
-from typing import Literal
+from typing import Literal, NamedTuple
+
+import msgspec
 
 from ecsnet.decision import Drop
 
@@ -21,14 +22,22 @@ CLIENTS: tuple[IpAddress, ...] = (IPv4Address("198.19.255.254"), IPv6Address("20
 PUBLIC_POOL = IPv4Network("198.18.0.0/15")
 """Public addresses come from this block (RFC 2544), so that one of it that nobody has is nobody's anywhere."""
 
-_LINUX_PORT = 40_000
+LINUX_PORT = 40_000
 """A port that a Linux client may choose (32,768 to 60,999)."""
 
 _ECHO_REPLY = {(ICMP, 8): 0, (ICMPV6, 128): 129}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Flow:
+class Service(NamedTuple):
+    """What rules may say of a packet beside its addresses."""
+
+    protocol: int
+    port: int
+    """0 for protocols without ports."""
+    icmp: tuple[int, int]
+
+
+class Flow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One question: does a connection from here to there work?"""
 
     source: str | None
@@ -39,13 +48,12 @@ class Flow:
     """Destination port of TCP and UDP."""
     icmp: tuple[int, int] = (8, 0)
     """Type and code of ICMP; (128, 0) is the echo of IPv6."""
-    source_port: int = _LINUX_PORT
+    source_port: int = LINUX_PORT
     source_address: IpAddress | None = None
     """None: the interface's first address of the destination's family. Another one than its own is spoofing."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Packet:
+class Packet(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What filters and routes see. Ports are 0 for protocols without ports."""
 
     source: IpAddress
@@ -54,9 +62,10 @@ class Packet:
     source_port: int = 0
     port: int = 0
     icmp: tuple[int, int] = (0, 0)
-    grouped: bool = field(default=True, compare=False)
-    """Whether a rule for a group may still recognise the sender. An appliance in between hides it (VPC user guide,
-    "Security group rules": through a middlebox a rule must name an address)."""
+
+    @property
+    def service(self) -> Service:
+        return Service(self.protocol, self.port, self.icmp)
 
     def reply(self) -> Packet | None:
         """The answer to it; None for what nobody answers (ICMP other than echo)."""
@@ -76,13 +85,10 @@ class Packet:
         )
 
     def from_address(self, address: IpAddress, port: int | None = None) -> Packet:
-        return replace(self, source=address, source_port=self.source_port if port is None else port)
+        return msgspec.structs.replace(self, source=address, source_port=self.source_port if port is None else port)
 
     def to_address(self, address: IpAddress, port: int | None = None) -> Packet:
-        return replace(self, destination=address, port=self.port if port is None else port)
-
-    def hidden(self) -> Packet:
-        return replace(self, grouped=False)
+        return msgspec.structs.replace(self, destination=address, port=self.port if port is None else port)
 
 
 class Stage(enum.IntEnum):
@@ -111,8 +117,7 @@ class Stage(enum.IntEnum):
     ARRIVAL = 12
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Step:
+class Step(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One thing that judged the packet, or moved it on."""
 
     direction: Direction
@@ -131,10 +136,12 @@ class Step:
     drop: Drop | None = None
     """The kernel's word for the same; None where no packet filter decides."""
     text: str = ""
+    hidden: bool = False
+    """The packet has come through an appliance, behind which a rule for a group does not recognise the sender (VPC user
+    guide, "Security group rules": through a middlebox a rule must name an address)."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Trace:
+class Trace(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The whole walk. Every blocker is in it, as far as routes lead; repairing the first one may not be enough."""
 
     flow: Flow
@@ -144,14 +151,15 @@ class Trace:
 
     @property
     def blockers(self) -> tuple[Step, ...]:
-        return tuple(step for step in self.steps if not step.ok)
+        return tuple([step for step in self.steps if not step.ok])
 
     @property
     def first(self) -> Step | None:
         """The blocking step that the packet meets first, in the kernel's order."""
-        return min(
-            self.blockers, key=lambda step: (step.direction == "return", step.crossing, step.stage), default=None
-        )
+        blockers = self.blockers
+        if not blockers:
+            return None
+        return min(blockers, key=lambda step: (step.direction == "return", step.crossing, step.stage))
 
     @property
     def deciding(self) -> Drop | None:
@@ -171,7 +179,7 @@ class Trace:
 
     def _admitting(self, stage: Stage) -> frozenset[str]:
         return frozenset(
-            rule for step in self.steps if step.stage is stage and step.direction == "forward" for rule in step.rules
+            [rule for step in self.steps if step.stage is stage and step.direction == "forward" for rule in step.rules]
         )
 
 

@@ -12,11 +12,13 @@ MAX_CROSSINGS = 8
 class Log:
     """The steps of one direction, each with the crossing in which it happened."""
 
-    __slots__ = ("_passes", "crossing", "direction", "steps")
+    __slots__ = ("_passes", "crossing", "direction", "hidden", "steps")
 
     def __init__(self, direction: Direction) -> None:
         self.direction = direction
         self.crossing = 0
+        self.hidden = False
+        """Whether an appliance has passed the packet on."""
         self.steps: list[Step] = []
         self._passes: set[tuple[str, Packet]] = set()
 
@@ -80,5 +82,6 @@ class Log:
                 code=code,
                 drop=drop,
                 text=text,
+                hidden=self.hidden,
             )
         )

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from itertools import pairwise
+
+import msgspec
 
 from ecsnet.model import ec2
 from ecsnet.model import tables as t
@@ -22,9 +23,7 @@ def nearest(snapshot: Snapshot, step: Step) -> str:
     match step.stage:
         case Stage.SG_OUT | Stage.SG_IN:
             row = records.interface(step.component)
-            return (
-                "" if row is None else _rule(records, row, "out" if step.stage is Stage.SG_OUT else "in", step.packet)
-            )
+            return "" if row is None else _rule(records, row, "out" if step.stage is Stage.SG_OUT else "in", step)
         case Stage.ACL_OUT | Stage.ACL_IN if step.direction == "return" and step.packet.protocol in (TCP, UDP):
             acl = snapshot.get(t.ACLS, step.component)
             return "" if acl is None else _share(acl, "out" if step.stage is Stage.ACL_OUT else "in", step.packet)
@@ -32,14 +31,15 @@ def nearest(snapshot: Snapshot, step: Step) -> str:
             return ""
 
 
-def _rule(records: Records, row: ec2.NetworkInterface, side: Side, packet: Packet) -> str:
+def _rule(records: Records, row: ec2.NetworkInterface, side: Side, step: Step) -> str:
     """Best is a rule for this port and another peer, then one for this peer and another port."""
+    packet = step.packet
     far = packet.source if side == "in" else packet.destination
     preposition = "from" if side == "in" else "to"
     best: tuple[int, str, str] | None = None
-    for rule in records.rules(row, egress=side == "out"):
-        service = service_fits(rule, packet)
-        peer = peer_fits(records, rule, row.vpc, far, packet.grouped or side == "out")
+    for rule in records.rules(row.groups, row.vpc, side == "out"):
+        service = service_fits(rule, packet.service)
+        peer = peer_fits(records, rule, row.vpc, far, side == "out" or not step.hidden)
         if not service and not peer:
             continue
         allowed, name = _service(rule), _peer(records, rule)
@@ -60,7 +60,7 @@ def _share(acl: ec2.NetworkAcl, side: Side, packet: Packet) -> str:
         bounds |= {port for port in (entry.from_port or 0, (entry.to_port or 0) + 1) if first < port <= last}
     cuts, passing = sorted(bounds), 0
     for start, end in pairwise(cuts):
-        decided = deciding_entry(acl, side, replace(packet, port=start))
+        decided = deciding_entry(acl, side, msgspec.structs.replace(packet, port=start))
         passing += end - start if decided is not None and decided.allow else 0
     if not passing:
         return ""

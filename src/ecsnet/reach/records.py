@@ -19,16 +19,19 @@ T = TypeVar("T")
 
 
 def once(read: Callable[Concatenate[Records, P], T]) -> Callable[Concatenate[Records, P], T]:
-    """What was read of a snapshot stays true. Rows are told apart by their ids: hashing a whole one costs more than
-    reading it."""
+    """What follows from a snapshot and some facts stays true: it is found out once for all flows that share the facts.
+
+    The arguments are all that `read` may look at beside the snapshot. They are ids and small values, never rows:
+    hashing a whole row costs more than reading it.
+    """
 
     @functools.wraps(read)
-    def remembered(records: Records, /, *arguments: P.args, **options: P.kwargs) -> T:
-        key = (read, *[getattr(one, "id", one) for one in arguments], *options.values())
+    def remembered(records: Records, /, *facts: P.args, **_never: P.kwargs) -> T:
+        key = (read, *facts)
         try:
             found: T = records.kept[key]
         except KeyError:
-            found = records.kept[key] = read(records, *arguments, **options)
+            found = records.kept[key] = read(records, *facts)  # type: ignore[call-arg]
         return found
 
     return remembered
@@ -60,8 +63,9 @@ class Records:
     def contains(self, vpc: str, address: IpAddress) -> bool:
         return any(address in block for block in self.blocks(vpc))
 
-    def subnet(self, interface: ec2.NetworkInterface) -> ec2.Subnet | None:
-        return self.snapshot.get(t.SUBNETS, interface.subnet)
+    @once
+    def subnet(self, key: str) -> ec2.Subnet | None:
+        return self.snapshot.get(t.SUBNETS, key)
 
     @once
     def is_subnet_gateway(self, vpc: str, address: IpAddress) -> bool:
@@ -86,7 +90,7 @@ class Records:
         gateway = self.egress_only_gateway(vpc)
         for subnet in self.snapshot.find(t.SUBNETS_BY_VPC, vpc):
             if in_subnet(subnet, address):
-                table = self.table_of(subnet)
+                table = self.table_of(subnet.id)
                 leads = table is not None and any(
                     route.target.kind == "eigw" and route.target.id == gateway for route in table.routes
                 )
@@ -111,9 +115,10 @@ class Records:
         return None
 
     @once
-    def held(self, row: ec2.NetworkInterface) -> bool:
+    def held(self, interface: str) -> bool:
         """Whether something has the interface in its network stack: else no packet starts or ends there."""
-        if row.attachment is None:
+        row = self.interface(interface)
+        if row is None or row.attachment is None:
             return False
         owner = row.attachment.owner
         match row.attachment.owner_kind:
@@ -134,7 +139,7 @@ class Records:
 
     def machine_of(self, row: ec2.NetworkInterface) -> str | None:
         """The instance whose metadata an interface may ask for: its own, or its task's unless the agent forbids it."""
-        if row.attachment is None or not self.held(row):
+        if row.attachment is None or not self.held(row.id):
             return None
         owner = row.attachment.owner
         if row.attachment.owner_kind == "instance":
@@ -181,10 +186,13 @@ class Records:
     # ── what a subnet or gateway uses ────────────────────────────────────────────────────────────────────────────────
 
     @once
-    def table_of(self, subnet: ec2.Subnet) -> ec2.RouteTable | None:
+    def table_of(self, subnet: str) -> ec2.RouteTable | None:
         """A subnet without an association of its own uses the main table (VPC user guide, "Subnet route tables")."""
-        own = next(self.snapshot.find(t.ASSOCIATIONS_BY_SUBNET, subnet.id), None)
-        association = own or next(self.snapshot.find(t.MAIN_ASSOCIATION_BY_VPC, subnet.vpc), None)
+        row = self.subnet(subnet)
+        if row is None:
+            return None
+        own = next(self.snapshot.find(t.ASSOCIATIONS_BY_SUBNET, subnet), None)
+        association = own or next(self.snapshot.find(t.MAIN_ASSOCIATION_BY_VPC, row.vpc), None)
         return None if association is None else self.snapshot.get(t.ROUTE_TABLES, association.route_table)
 
     @once
@@ -194,12 +202,15 @@ class Records:
         return None if association is None else self.snapshot.get(t.ROUTE_TABLES, association.route_table)
 
     @once
-    def acl_of(self, subnet: ec2.Subnet) -> ec2.NetworkAcl | None:
+    def acl_of(self, subnet: str) -> ec2.NetworkAcl | None:
         """Every subnet has one ACL: its own or the VPC's default one (VPC user guide, "Network ACL basics")."""
-        for association in self.snapshot.find(t.ACL_ASSOCIATIONS_BY_SUBNET, subnet.id):
-            row = self.snapshot.get(t.ACLS, association.acl)
-            return row if row is not None and row.vpc == subnet.vpc else None
-        return next((row for row in self.snapshot.find(t.ACLS_BY_VPC, subnet.vpc) if row.is_default), None)
+        row = self.subnet(subnet)
+        if row is None:
+            return None
+        for association in self.snapshot.find(t.ACL_ASSOCIATIONS_BY_SUBNET, subnet):
+            own = self.snapshot.get(t.ACLS, association.acl)
+            return own if own is not None and own.vpc == row.vpc else None
+        return next((acl for acl in self.snapshot.find(t.ACLS_BY_VPC, row.vpc) if acl.is_default), None)
 
     @once
     def internet_gateway(self, vpc: str) -> str | None:
@@ -238,10 +249,10 @@ class Records:
     # ── groups ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
     @once
-    def rules(self, row: ec2.NetworkInterface, *, egress: bool) -> tuple[ec2.SecurityGroupRule, ...]:
+    def rules(self, groups: tuple[str, ...], vpc: str, egress: bool) -> tuple[ec2.SecurityGroupRule, ...]:
         """The rules of one direction of all groups of an interface; one that its VPC may not use means nothing."""
-        groups = (self.snapshot.get(t.GROUPS, key) for key in row.groups)
-        usable = (group.id for group in groups if group is not None and self.may_use(group, row.vpc))
+        rows = (self.snapshot.get(t.GROUPS, key) for key in groups)
+        usable = (group.id for group in rows if group is not None and self.may_use(group, vpc))
         found = (rule for key in usable for rule in self.snapshot.find(t.RULES_BY_GROUP, key))
         return tuple(rule for rule in found if rule.egress == egress)
 
@@ -263,7 +274,7 @@ class Records:
         if not self.may_reference(vpc, home) or not self.may_use(row, home):
             return False
         member = self.owner(home, address)
-        return member is not None and group in member.groups and self.held(member)
+        return member is not None and group in member.groups and self.held(member.id)
 
 
 def has_address(row: ec2.NetworkInterface, address: IpAddress) -> bool:

@@ -9,6 +9,7 @@ from typing import Literal
 from ecsnet.model import ec2
 from ecsnet.model import tables as t
 from ecsnet.model.base import IpNetwork
+from ecsnet.reach import services
 from ecsnet.reach.flow import IpAddress
 from ecsnet.reach.records import Records, nat_works, once
 
@@ -25,19 +26,20 @@ class Choice:
     prefix_list: str = ""
     active: bool
     interface: ec2.NetworkInterface | None = None
-
-    def __str__(self) -> str:
-        through = f" ({self.prefix_list})" if self.prefix_list else ""
-        return f"{self.destination}{through} → {self.target or 'local'}"
+    text: str
+    """As it is said: `10.0.0.0/16 → local`."""
 
 
 @once
-def choose(records: Records, vpc: str, table: ec2.RouteTable | None, destination: IpAddress) -> Choice | None:
+def choose(records: Records, vpc: str, table_id: str | None, destination: IpAddress) -> Choice | None:
     """The most specific route; a static route beats a prefix list's of equal length (VPC user guide, "Route priority").
 
     A route whose target is gone still wins and drops the packet: there is no way back to a shorter prefix.
     Without a table (an internet gateway that has none) only the VPC's own blocks are known.
     """
+    if services.is_never_routed(destination):
+        return None  # local blocks, whatever a table says (VPC user guide, "Route table concepts")
+    table = None if table_id is None else records.snapshot.get(t.ROUTE_TABLES, table_id)
     found = max(
         (way for way in _ways(records, vpc, table) if destination in way[0]),
         key=lambda way: (way[0].prefixlen, not way[1]),
@@ -47,6 +49,7 @@ def choose(records: Records, vpc: str, table: ec2.RouteTable | None, destination
         return None
     network, prefix_list, target = found
     interface = _next_hop(records, vpc, target, destination.version)
+    through = f" ({prefix_list})" if prefix_list else ""
     return Choice(
         kind=target.kind,
         target=target.id,
@@ -54,6 +57,7 @@ def choose(records: Records, vpc: str, table: ec2.RouteTable | None, destination
         prefix_list=prefix_list,
         active=_is_active(records, vpc, target, interface),
         interface=interface,
+        text=f"{network}{through} → {target.id or 'local'}",
     )
 
 
@@ -90,7 +94,7 @@ def _next_hop(records: Records, vpc: str, target: ec2.RouteTarget, version: int)
         nat = records.snapshot.get(t.NAT_GATEWAYS, target.id)
         key = nat.interface if nat is not None and nat_works(nat) else None
     row = records.interface(key) if key else None
-    if row is None or row.vpc != vpc or not records.held(row):
+    if row is None or row.vpc != vpc or not records.held(row.id):
         return None
     return row if (row.private_ip is not None if version == 4 else row.ipv6_ips) else None
 

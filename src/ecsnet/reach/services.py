@@ -17,6 +17,7 @@ _LOCAL6 = IPv6Network("fd00:ec2::/32")
 """The block of AWS's own IPv6 services (VPC user guide, "Route table concepts")."""
 
 
+@once
 def is_local(records: Records, vpc: str, address: IpAddress) -> bool:
     """Whether the router itself has the address: a service's or a subnet's gateway.
 

@@ -62,7 +62,7 @@ def _first_packet(records: Records, flow: Flow, sender: ec2.NetworkInterface | N
     )
     if flow.source is not None and sender is None:
         return _cannot_start(flow.source, packet, "UNKNOWN_RESOURCE", f"there is no interface {flow.source}")
-    if sender is not None and not records.held(sender):
+    if sender is not None and not records.held(sender.id):
         return _cannot_start(sender.id, packet, "BAD_STATE_ATTACHMENT", "nothing holds this interface")
     if flow.source_address is not None:
         return packet

@@ -52,10 +52,10 @@ class Walk:
         if services.is_local(records, sender.vpc, packet.destination):
             return self._service(sender, packet)
         ask_groups(records, log, self._memory, sender, "out", packet)
-        subnet = records.subnet(sender)
+        subnet = records.subnet(sender.subnet)
         if subnet is not None and in_subnet(subnet, packet.destination):
             return self._local(sender.vpc, subnet, packet, subnet.id, "same subnet")
-        table = None if subnet is None else records.table_of(subnet)
+        table = None if subnet is None else records.table_of(subnet.id)
         return self._follow(sender.vpc, subnet, table, packet)
 
     def from_internet(self, packet: Packet, *, was_sent_out: bool = False) -> Arrival | None:
@@ -136,22 +136,21 @@ class Walk:
         """Onwards from a subnet (None: from a gateway) by the route that applies."""
         records, log, destination = self._records, self._log, packet.destination
         name = vpc if table is None else table.id
-        # Local blocks are never routed, whatever a table says (VPC user guide, "Route table concepts").
-        choice = None if services.is_never_routed(destination) else choose(records, vpc, table, destination)
+        choice = choose(records, vpc, None if table is None else table.id, destination)
         if choice is not None and choice.active:
             if choice.kind == "local":
-                return self._local(vpc, subnet, packet, name, str(choice))
+                return self._local(vpc, subnet, packet, name, choice.text)
             if choice.interface is not None:
-                return self._deliver(subnet, choice.interface, packet, name, str(choice))
+                return self._deliver(subnet, choice.interface, packet, name, choice.text)
         ask_acl(records, log, subnet, "out", packet)
         if choice is None:
             log.no_route(name, packet, "NO_ROUTE_TO_DESTINATION", f"no route to {packet.destination}")
             return None
         if not choice.active:
-            text = f"{choice} is a black hole: its target is not there"
-            log.no_route(name, packet, "BAD_STATE_ROUTE", text, str(choice))
+            text = f"{choice.text} is a black hole: its target is not there"
+            log.no_route(name, packet, "BAD_STATE_ROUTE", text, choice.text)
             return None
-        log.passed(Stage.ROUTE, name, packet, str(choice), (str(choice),))
+        log.passed(Stage.ROUTE, name, packet, choice.text, (choice.text,))
         return self._beyond(vpc, choice, packet)
 
     def _beyond(self, vpc: str, choice: Choice, packet: Packet) -> Arrival | None:
@@ -174,7 +173,7 @@ class Walk:
         """To whoever has the address in this VPC."""
         records, destination = self._records, packet.destination
         owner = records.owner(vpc, destination)
-        if owner is not None and records.held(owner):
+        if owner is not None and records.held(owner.id):
             return self._deliver(subnet, owner, packet, table, route)
         if services.is_router(records, vpc, destination):
             self._no_service(packet)  # from outside: the VPC's own interfaces were served when they left
@@ -197,18 +196,21 @@ class Walk:
         nat, mine = records.nat_of(receiver), has_address(receiver, packet.destination)
         if nat is None and not mine and not log.passes_on(receiver.id, packet):
             return None
-        inside = records.subnet(receiver)
+        inside = records.subnet(receiver.subnet)
         border = subnet is None or inside is None or subnet.id != inside.id
         if border:
             ask_acl(records, log, subnet, "out", packet)
         log.passed(Stage.ROUTE, table, packet, route, (route,))
         if border:
             ask_acl(records, log, inside, "in", packet)
-        check_destination(log, receiver, packet)
+        check_destination(log, receiver, packet, mine=mine)
         ask_groups(records, log, self._memory, receiver, "in", packet)
         if nat is not None:
             return self._nat_reply(nat, receiver, packet) if mine else self._nat_gateway(nat, receiver, packet)
-        return Arrival(receiver, packet) if mine else self.leave(receiver, packet.hidden())
+        if mine:
+            return Arrival(receiver, packet)
+        log.hidden = True
+        return self.leave(receiver, packet)
 
     # ── gateways ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -274,7 +276,7 @@ class Walk:
             log.block(Stage.PEERING, peering, packet, "UNKNOWN_RESOURCE", "the other VPC is not stored here")
             return None
         if not records.has_interfaces(peer):
-            log.no_route(peering, packet, "UNKNOWN_DESTINATION", f"{peer} has no interface at all", str(choice))
+            log.no_route(peering, packet, "UNKNOWN_DESTINATION", f"{peer} has no interface at all", choice.text)
             return None
         if not (records.contains(vpc, packet.source) and records.contains(peer, packet.destination)):
             text = f"{packet.source} → {packet.destination} is not between {vpc} and {peer}"

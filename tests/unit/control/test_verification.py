@@ -15,8 +15,7 @@ import rows
 from ecsnet.cli import junit
 from ecsnet.cli.verify import summary, told
 from ecsnet.control.probe import UnsendableError, parse_port
-from ecsnet.control.verdict import Words
-from ecsnet.control.verify.matrix import Json, Matrix, judged
+from ecsnet.control.verify.matrix import Json, Judges, Matrix
 from ecsnet.control.verify.questions import Question, Service, declared, parties, questions, renewed
 from ecsnet.control.verify.run import verify
 from ecsnet.fabric.kernel import naming
@@ -24,7 +23,6 @@ from ecsnet.hostplan.probes import Decision, Probe, ProbeBatch, ProbeReports, Re
 from ecsnet.model import ecs, elbv2
 from ecsnet.model import tables as t
 from ecsnet.reach.flow import TCP, Flow
-from ecsnet.reach.records import Records
 from ecsnet.reach.trace import trace
 from ecsnet.store.snapshot import Snapshot
 from ecsnet.store.store import Store
@@ -168,10 +166,8 @@ def one_answer(store: Store, source: str, destination: str, kernel: Callable[[Sn
     question = next(
         one for one in asked(store) if (one.source.name, one.destination.name) == (source, destination)
     )  # fmt: skip
-    matrix, probe = Matrix(store.snapshot), _probe(question)
-    words = Words(store.snapshot, (rows.VPC,))
-    verdict = words.verdict(question.source.place, question.destination.place, probe, kernel(store.snapshot, probe), 0)
-    matrix.add(judged(store.snapshot, Records(store.snapshot), question, verdict))
+    matrix, probe = Matrix(), _probe(question)
+    matrix.add(Judges(store.snapshot, (rows.VPC,)).judged(question, probe, kernel(store.snapshot, probe)))
     return matrix
 
 
@@ -284,6 +280,27 @@ def test_a_difference_that_was_seen_counts_at_once(store: Store) -> None:
     assert len(network.asked) == 1
     assert {item["to"] for item in result["disagreements"]} == {TASKS}
     assert {item["reach"] for item in result["disagreements"]} == {"reachable"}
+
+
+def test_a_difference_of_one_pair_is_found_among_its_equals(store: Store) -> None:
+    """The tasks have the same groups, subnet and rules; for one ordered pair only the kernel does something else."""
+    with store.transaction() as tx:
+        for number in range(20, 26):
+            owner = ("task", rows.task_arn(number))
+            tx.put(t.INTERFACES, rows.interface(number, f"10.0.2.{number}", 2, groups=(2,), owner=owner))
+            tx.put(t.TASKS, rows.task(number, number))
+
+    def one_hole(snapshot: Snapshot, probe: Probe) -> Report:
+        report = obedient(snapshot, probe)
+        if (probe.source, probe.destination) != ("10.0.2.22", "10.0.2.24"):
+            return report
+        return msgspec.structs.replace(report, dropped=None, reply=Reply(kind="syn-ack", source=probe.destination))
+
+    (item,) = Network(store, one_hole).run()["disagreements"]
+    assert item["source"].endswith("10.0.2.22")
+    assert item["destination"].endswith("10.0.2.24")
+    assert "which answered" in item["kernel"]
+    assert item["reach"].startswith(f"blocked at {rows.identifier('eni', 24)} (D sg-in")
 
 
 def test_what_the_network_changed_under_is_asked_anew(store: Store) -> None:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from ipaddress import ip_address
 
+import msgspec
 import rows
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from reach_net import ANY, Net
 
+from ecsnet.model import ec2
 from ecsnet.reach.flow import ICMP, TCP, UDP, Flow, Stage, Trace
+from ecsnet.reach.records import Records
 from ecsnet.reach.trace import trace
 
 ADDRESSES = ("10.0.1.10", "10.0.1.11", "10.0.2.10", "10.0.2.99", "198.18.0.10", "198.19.255.254", "192.168.1.1")
@@ -30,6 +33,23 @@ flows = st.builds(
     ),
     st.sampled_from((None, 1, 2, 3)), st.sampled_from(ADDRESSES), st.sampled_from((TCP, UDP, ICMP)),
     st.sampled_from((80, 81, 305)),
+)  # fmt: skip
+
+
+PORTS = (0, 1, 74, 75, 79, 80, 85, 86, 89, 90, 300, 310, 311, 39_999, 40_000, 40_001, 65_535)
+entries = st.builds(
+    lambda number, egress, protocol, first, length, cidr, allow: rows.entry(
+        number, egress=egress, protocol=protocol, ports=(first, min(first + length, 65_535)), cidr=cidr, allow=allow
+    ),
+    st.integers(1, 99), st.booleans(), st.sampled_from(("6", "17")), st.sampled_from(PORTS),
+    st.sampled_from((0, 5, 30_000)), st.sampled_from((ANY, "10.0.1.0/24")), st.booleans(),
+)  # fmt: skip
+many_flows = st.lists(
+    st.builds(
+        lambda flow, port, source_port: msgspec.structs.replace(flow, port=port, source_port=source_port),
+        flows, st.sampled_from(PORTS), st.sampled_from(PORTS),
+    ),
+    min_size=2, max_size=30,
 )  # fmt: skip
 
 
@@ -94,3 +114,16 @@ def test_opening_every_group_leaves_blockers_of_routes_only(chosen: list[object]
         for egress in (False, True):
             net.put(rows.rule(50 + 2 * number + egress, number, egress=egress, protocol="-1", cidr=ANY))
     assert reasons(net, flow) == others
+
+
+@settings(max_examples=150, deadline=None)
+@given(chosen=st.lists(rules, max_size=6), denied=st.lists(entries, max_size=6), asked=many_flows)
+def test_what_is_remembered_of_other_flows_changes_no_answer(
+    chosen: list[object], denied: list[ec2.NetworkAclEntry], asked: list[Flow]
+) -> None:
+    """Ports around every bound of a rule or entry: two that some rule tells apart are never taken for the same."""
+    net = network(chosen)
+    net.put(rows.acl(1, rows.entry(100), rows.entry(100, egress=True), *denied, vpc=rows.VPC, default=True))
+    snapshot = net.store.snapshot
+    records = Records(snapshot)
+    assert [trace(snapshot, flow, records) for flow in asked] == [trace(snapshot, flow) for flow in asked]

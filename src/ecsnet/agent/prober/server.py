@@ -20,7 +20,7 @@ from ecsnet import unixsocket
 from ecsnet.agent.namespaces import NamespaceFiles
 from ecsnet.agent.prober.engine import Engine
 from ecsnet.framing import Frames, frame
-from ecsnet.hostplan.probes import ProbeBatch, ProbeReports
+from ecsnet.hostplan.probes import ProbeBatch
 
 _LOOK = 0.05
 """Seconds between looks for namespaces that are gone, while sockets are open."""
@@ -31,18 +31,23 @@ _KEEP_RUNNING = 30.0
 
 class Request(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     id: int
-    batch: ProbeBatch
+    batch: bytes
+    """JSON of a ProbeBatch."""
 
 
 class Reply(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     id: int
-    reports: ProbeReports | None = None
+    reports: bytes | None = None
+    """JSON of its ProbeReports."""
     error: str | None = None
 
 
 REPLIES = msgspec.msgpack.Decoder(Reply)
 _REQUESTS = msgspec.msgpack.Decoder(Request)
 _ENCODER = msgspec.msgpack.Encoder()
+_BATCHES = msgspec.json.Decoder(ProbeBatch)
+_LARGEST = 20_000
+"""Probes of one batch; it must be answered within `detached.PATIENCE`."""
 
 
 class Server:
@@ -94,7 +99,12 @@ class Server:
 
     def _carry_out(self, request: Request) -> Reply:
         try:
-            return Reply(id=request.id, reports=self._engine.run(request.batch))
+            batch = _BATCHES.decode(request.batch)
+            if len(batch.probes) > _LARGEST:
+                return Reply(id=request.id, error=f"{len(batch.probes)} probes are more than the {_LARGEST} of a batch")
+            return Reply(id=request.id, reports=msgspec.json.encode(self._engine.run(batch)))
+        except msgspec.DecodeError as error:
+            return Reply(id=request.id, error=f"not a batch of probes: {error}")
         except OSError as error:
             return Reply(id=request.id, error=error.strerror or str(error))
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field, replace
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
 from ecsnet.control.agreement import disagreement
-from ecsnet.control.verdict import Verdict
+from ecsnet.control.verdict import Outcome, Verdict, Words, outcome
 from ecsnet.control.verify.questions import Question, Service
 from ecsnet.decision import Drop, What, parse
+from ecsnet.hostplan.probes import Decision, Probe, Report
 from ecsnet.model import tables as t
-from ecsnet.reach.flow import TCP, UDP, Trace
+from ecsnet.reach.flow import Trace
 from ecsnet.reach.records import Records
 from ecsnet.reach.trace import trace
 from ecsnet.store.snapshot import Snapshot
@@ -19,31 +21,65 @@ from ecsnet.store.snapshot import Snapshot
 Json = dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
+class Answer(NamedTuple):
     """What became of one packet, by both judges."""
 
     question: Question
-    seen: Verdict
+    probe: Probe
+    report: Report
+    seen: Outcome
     expected: Trace
     difference: str | None
     """None when both say the same, or `reach` cannot know."""
+    decider: str | None
+    """Who dropped it, the same for all members of a group."""
+    told: Verdict | None
+    """What was seen in words, of a difference."""
 
     @property
     def is_evident(self) -> bool:
         """Whether something was seen that says what became of it; else it may only have been too slow."""
-        return self.seen.verdict != "lost"
+        return self.seen != "lost"
 
 
-def judged(snapshot: Snapshot, records: Records, question: Question, seen: Verdict) -> Answer:
-    """Ask `reach` about the packet that was sent, and compare."""
-    flow = question.flow()
-    if seen.report.source_port is not None and flow.protocol in (TCP, UDP):
-        flow = replace(flow, source_port=seen.report.source_port)
-    expected = trace(snapshot, flow, records)
-    relay = question.destination.place.namespace if question.destination.relays else None
-    difference = disagreement(expected, seen.report, relay=relay)
-    return Answer(question=question, seen=seen, expected=expected, difference=difference)
+class Judges:
+    """Both judges of one snapshot, for packets that cross some VPCs. For one thread at a time."""
+
+    def __init__(self, snapshot: Snapshot, vpcs: Sequence[str]) -> None:
+        self.snapshot = snapshot
+        self._words = Words(snapshot, vpcs)
+        self._records = Records(snapshot)
+        self._deciders: dict[tuple[object, ...], str] = {}
+
+    def judged(self, question: Question, probe: Probe, report: Report, missed: int = 0) -> Answer:
+        """Ask `reach` about the packet that was sent, and compare."""
+        expected = trace(self.snapshot, question.flow(report.source_port), self._records)
+        relay = question.destination.place.namespace if question.destination.relays else None
+        difference = disagreement(expected, report, relay=relay)
+        decider = None if report.dropped is None else self._decider(report.dropped, probe)
+        told = None
+        if difference is not None:
+            told = self._words.verdict(question.source.place, question.destination.place, probe, report, missed)
+        return Answer(question, probe, report, outcome(probe, report), expected, difference, decider, told)
+
+    def _decider(self, dropped: Decision, probe: Probe) -> str:
+        # All that the name of a rule is made of (`Words.rule`); the packet's addresses are no part of it.
+        key = (dropped.prefix, dropped.direction, dropped.netns, dropped.in_link, dropped.out_link, dropped.route)
+        found = self._deciders.get(key)
+        if found is None:
+            found = self._deciders[key] = self._named(dropped, probe)
+        return found
+
+    def _named(self, dropped: Decision, probe: Probe) -> str:
+        drop = parse(dropped.prefix)
+        assert isinstance(drop, Drop)
+        back = " (the answer)" if dropped.direction == "reply" else ""
+        if drop.what not in (What.SG_IN, What.SG_OUT):
+            return f"{self._words.rule(dropped, probe) or drop}{back}"
+        row = self.snapshot.get(t.INTERFACES, drop.id)
+        keys = () if row is None else row.groups
+        names = [group.name for key in keys if (group := self.snapshot.get(t.GROUPS, key)) is not None]
+        return f"{'in' if drop.what is What.SG_IN else 'out'} {', '.join(names) or drop.id}{back}"
 
 
 @dataclass(slots=True)
@@ -60,8 +96,7 @@ class Cell:
 class Matrix:
     """Who reaches whom by which service, and where the judges differ."""
 
-    def __init__(self, snapshot: Snapshot) -> None:
-        self._snapshot = snapshot
+    def __init__(self) -> None:
         self.cells: dict[tuple[str, str, Service], Cell] = {}
         self.differences: list[Json] = []
         self.count = 0
@@ -69,41 +104,30 @@ class Matrix:
         """Packets about which `reach` says that it cannot know."""
 
     def add(self, answer: Answer) -> None:
-        question, seen = answer.question, answer.seen
+        question = answer.question
         key = (question.source.name, question.destination.name, question.service)
-        cell = self.cells.setdefault(key, Cell())
+        cell = self.cells.get(key)
+        if cell is None:
+            cell = self.cells[key] = Cell()
         self.count += 1
         self.unclaimed += answer.expected.verdict == "unknown"
-        cell.outcomes[_outcome(question, seen)] += 1
-        if seen.verdict == "dropped":
-            cell.deciders[self._decider(seen)] += 1
-        if answer.difference is not None:
+        cell.outcomes[_outcome(question, answer.seen, answer.report)] += 1
+        if answer.decider is not None:
+            cell.deciders[answer.decider] += 1
+        if answer.difference is not None and answer.told is not None:
             cell.differences += 1
             self.differences.append(
                 {
                     "from": question.source.name,
                     "to": question.destination.name,
-                    "source": f"{question.source.place.label} {seen.probe.source}",
+                    "source": f"{question.source.place.label} {answer.probe.source}",
                     "destination": f"{question.destination.place.label} {question.address}",
                     "service": str(question.service),
-                    "kernel": seen.sentence,
+                    "kernel": answer.told.sentence,
                     "reach": _expectation(answer.expected),
                     "difference": answer.difference,
                 }
             )
-
-    def _decider(self, seen: Verdict) -> str:
-        """Who dropped, the same for all members of a group."""
-        assert seen.report.dropped is not None
-        drop = parse(seen.report.dropped.prefix)
-        assert isinstance(drop, Drop)
-        back = " (the answer)" if seen.direction == "reply" else ""
-        if drop.what not in (What.SG_IN, What.SG_OUT):
-            return f"{seen.rule or drop}{back}"
-        row = self._snapshot.get(t.INTERFACES, drop.id)
-        keys = () if row is None else row.groups
-        names = [group.name for key in keys if (group := self._snapshot.get(t.GROUPS, key)) is not None]
-        return f"{'in' if drop.what is What.SG_IN else 'out'} {', '.join(names) or drop.id}{back}"
 
     def result(self) -> Json:
         """The matrix and the differences as JSON, in the order in which they were asked."""
@@ -125,14 +149,14 @@ class Matrix:
         }
 
 
-def _outcome(question: Question, seen: Verdict) -> str:
+def _outcome(question: Question, seen: Outcome, report: Report) -> str:
     """`refused` counts as having reached the host; what answered elsewhere did not reach it."""
-    arrived = question.destination.place.namespace in seen.report.arrived
+    arrived = question.destination.place.namespace in report.arrived
     if question.destination.relays and arrived:
         return "reached"
-    if seen.verdict in ("reached", "refused") and not arrived:
+    if seen in ("reached", "refused") and not arrived:
         return "elsewhere"
-    return seen.verdict
+    return seen
 
 
 def _expectation(expected: Trace) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from ecsnet.control.places import THE_INTERNET, IpAddress, Place, attached, service_name, user_of
@@ -13,7 +13,7 @@ from ecsnet.hostplan.probes import Protocol
 from ecsnet.model import ec2
 from ecsnet.model import tables as t
 from ecsnet.model.ecs import holds_interface
-from ecsnet.reach.flow import ICMP, ICMPV6, TCP, UDP, Flow
+from ecsnet.reach.flow import ICMP, ICMPV6, LINUX_PORT, TCP, UDP, Flow
 from ecsnet.reach.records import Records
 from ecsnet.store.snapshot import Snapshot
 
@@ -50,8 +50,7 @@ class Party:
     """A network load balancer sends what arrives on to a target, which is beyond the question."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Question:
+class Question(NamedTuple):
     """One packet."""
 
     source: Party
@@ -68,7 +67,8 @@ class Question:
             address=self.address,
         )
 
-    def flow(self) -> Flow:
+    def flow(self, source_port: int | None = None) -> Flow:
+        """What `reach` is asked. `source_port` is the port from which the packet was sent, if it has ports."""
         number = _NUMBERS[self.service.protocol, self.address.version]
         kind = self.service.port if self.service.protocol == "icmp" else None
         return Flow(
@@ -77,6 +77,7 @@ class Question:
             protocol=number,
             port=self.service.port or 0,
             icmp=(kind if kind is not None else 128 if number == ICMPV6 else 8, 0),
+            source_port=LINUX_PORT if source_port is None else source_port,
         )
 
 
@@ -172,4 +173,4 @@ def renewed(found: Sequence[Party], asked: Iterable[Question]) -> Iterator[Quest
     for question in asked:
         source, destination = now.get(question.source.interface), now.get(question.destination.interface)
         if source is not None and destination is not None and source.starts:
-            yield replace(question, source=source, destination=destination)
+            yield question._replace(source=source, destination=destination)

@@ -1,7 +1,7 @@
 """Asks all questions in batches and compares the answers.
 
-The prober works on one batch while a thread compares the one before, so that neither waits for the other and control's
-event loop for none of them; it only passes bytes on.
+While the prober works on one batch, a thread compares the one before and prepares the next. Control's event loop waits
+for none of them; it only passes bytes on.
 """
 
 from __future__ import annotations
@@ -11,19 +11,18 @@ import itertools
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import msgspec
 
 from ecsnet.control.probe import Ask, batch, vpcs_around
-from ecsnet.control.verdict import Words
-from ecsnet.control.verify.matrix import Answer, Json, Matrix, judged
+from ecsnet.control.verify.matrix import Answer, Json, Judges, Matrix
 from ecsnet.control.verify.questions import Party, Question, Service, declared, parties, questions, renewed
 from ecsnet.hostplan.probes import Probe, ProbeReports
-from ecsnet.reach.records import Records
 from ecsnet.store.snapshot import Snapshot
 
-BATCH = 4_000
-"""Probes in one ask: large enough that its fixed cost is small, small enough that the first progress comes soon."""
+BATCH = 2_000
+"""Probes in one ask: large enough that its fixed cost is small; the first and the last one are worked on alone."""
 _DEADLINES = (0.5, 2.0, 2.0)
 """Seconds until what nothing was seen of is given up, at the first look and at the next ones."""
 
@@ -75,7 +74,7 @@ async def verify(
     now = await asyncio.to_thread(scope, current(), vpcs, services)
     services = now.services
     asked = await asyncio.to_thread(list, questions(now.snapshot, now.parties, services))
-    matrix, looked_again, probing = Matrix(now.snapshot), 0, 0.0
+    matrix, looked_again, probing = Matrix(), 0, 0.0
     total = len(asked)
     for number, deadline in enumerate(_DEADLINES):
         look = _Look(final=number == len(_DEADLINES) - 1)
@@ -102,6 +101,19 @@ async def verify(
     }
 
 
+class _Batch(NamedTuple):
+    part: list[Question]
+    sent: tuple[Probe, ...]
+    argument: bytes
+
+
+class _Reply(NamedTuple):
+    batch: _Batch
+    reports: bytes
+    stood_still: bool
+    """Whether no setting changed while the batch was under way."""
+
+
 async def _look(
     snapshot: Snapshot,
     current: Callable[[], Snapshot],
@@ -112,25 +124,35 @@ async def _look(
     matrix: Matrix,
 ) -> AsyncGenerator[None]:
     """Ask some questions and write the answers down; yields after each batch."""
-    records = Records(snapshot)
-    judging: asyncio.Task[None] | None = None
-    try:
-        for part in _parts(asked):
-            sent, argument = await asyncio.to_thread(_encoded, snapshot, part, deadline)
-            reply = await ask(argument)
-            stood_still = current().revision == snapshot.revision
-            if judging is not None:
-                await judging
-            judging = asyncio.create_task(
-                asyncio.to_thread(_judge, snapshot, records, part, sent, reply, stood_still, look, matrix)
-            )
-            yield
-        if judging is not None:
-            await judging
-            yield
-    finally:
-        if judging is not None:
-            judging.cancel()
+
+    async def reply_to(batch: _Batch) -> _Reply:
+        reports = await ask(batch.argument)
+        return _Reply(batch, reports, current().revision == snapshot.revision)
+
+    def prepared(part: list[Question]) -> _Batch | None:
+        return _encoded(snapshot, part, deadline) if part else None
+
+    def meanwhile(reply: _Reply | None, part: list[Question]) -> _Batch | None:
+        """In a thread; the event loop touches neither `look.again` nor the matrix."""
+        if reply is not None:
+            _judge(judges, reply, look, matrix)
+        return prepared(part)
+
+    judges = Judges(snapshot, vpcs_around(snapshot, [question.wanted() for question in asked]))
+    parts = _parts(asked)
+    batch, reply = await asyncio.to_thread(prepared, next(parts, [])), None
+    while batch is not None:
+        asking = asyncio.create_task(reply_to(batch))
+        try:
+            batch = await asyncio.to_thread(meanwhile, reply, next(parts, []))
+            if reply is not None:
+                yield
+            reply = await asking
+        finally:
+            asking.cancel()
+    if reply is not None:
+        await asyncio.to_thread(_judge, judges, reply, look, matrix)
+        yield
 
 
 def _parts(asked: Iterable[Question]) -> Iterator[list[Question]]:
@@ -139,34 +161,22 @@ def _parts(asked: Iterable[Question]) -> Iterator[list[Question]]:
         yield part
 
 
-def _encoded(snapshot: Snapshot, part: list[Question], deadline: float) -> tuple[tuple[Probe, ...], bytes]:
+def _encoded(snapshot: Snapshot, part: list[Question], deadline: float) -> _Batch:
     made = batch(snapshot, [question.wanted() for question in part], deadline=deadline)
-    return made.probes, msgspec.json.encode(made)
+    return _Batch(part, made.probes, msgspec.json.encode(made))
 
 
-def _judge(
-    snapshot: Snapshot,
-    records: Records,
-    part: list[Question],
-    sent: tuple[Probe, ...],
-    reply: bytes,
-    stood_still: bool,
-    look: _Look,
-    matrix: Matrix,
-) -> None:
-    """Compare a batch. In a thread; the event loop touches neither `look.again` nor the matrix meanwhile."""
-    reports = _REPORTS.decode(reply)
-    words = Words(snapshot, vpcs_around(snapshot, [question.wanted() for question in part]))
-    for question, probe, report in zip(part, sent, reports.reports, strict=True):
-        verdict = words.verdict(
-            question.source.place, question.destination.place, probe, report, reports.missed
-        )  # fmt: skip
-        answer = judged(snapshot, records, question, verdict)
-        if look.final or _counts(answer, stood_still=stood_still and not reports.missed):
+def _judge(judges: Judges, reply: _Reply, look: _Look, matrix: Matrix) -> None:
+    """Compare a batch."""
+    reports = _REPORTS.decode(reply.reports)
+    stood_still = reply.stood_still and not reports.missed
+    for question, probe, report in zip(reply.batch.part, reply.batch.sent, reports.reports, strict=True):
+        answer = judges.judged(question, probe, report, reports.missed)
+        if look.final or _counts(answer, stood_still=stood_still):
             matrix.add(answer)
         else:
             look.again.append(question)
-    look.done += len(part)
+    look.done += len(reply.batch.part)
     look.probing += reports.seconds
 
 

@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 
 from ecsnet.compile.view import FragmentSpec, View
-from ecsnet.compile.workload import NAME_SERVICE, Home, credentials_id, home_of, task_role
+from ecsnet.compile.workload import Home, credentials_id, home_of, name_service_of, task_role
 from ecsnet.logical.workload import DocumentPage, Documents
 from ecsnet.model.dnsnames import private_dns_name
 from ecsnet.model.ecs import (
@@ -78,7 +78,7 @@ def documents(view: View, arn: str) -> Iterator[Documents]:
         yield Documents(
             task=task.arn,
             server="router" if task.network_mode == "awsvpc" else "machine",
-            place=home.vpc if task.network_mode == "awsvpc" else task.instance or "",
+            place=(home.vpc if task.network_mode == "awsvpc" else task.instance) or "",
             reader=reader,
             pages=tuple(pages),
         )
@@ -121,8 +121,7 @@ def _network(view: View, task: Task, container: str, home: Home) -> Json:
         # docker knows no address of a container that shares the stack of its host
         return {"NetworkMode": "host", "IPv4Addresses": [""]}
     assert task.private_ip is not None
-    vpc = home.vpc
-    names = view.ask(NAME_SERVICE, vpc)
+    names = name_service_of(view, home)
     blocks = view.project("blocks", lambda s: (s.cidr, s.ipv6_cidr), SUBNETS, task.subnet) if task.subnet else None
     cidr, cidr6 = blocks or (None, None)
     network: Json = {

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from ecsnet.compile import containers, facts
+from ecsnet.compile import containers, facts, names
 from ecsnet.compile.view import FragmentSpec, Query, View
 from ecsnet.logical.workload import Check, ContainerPort, LogTarget, OnMachine, OnPort, OnStack, Process, Restart, Seat
 from ecsnet.model.base import Record
@@ -122,7 +122,8 @@ def processes(view: View, arn: str) -> Iterator[Process]:
 class Home(Record, frozen=True, kw_only=True, gc=False):
     """Where a task's processes are: in which VPC, and at which address it knows them."""
 
-    vpc: str
+    vpc: str | None
+    """None on an EXTERNAL instance."""
     address: IPv4Address | None
     """Of the task's interface, or of its instance; None where the instance is of IPv6 alone."""
 
@@ -134,8 +135,18 @@ def home_of(view: View, task: Task) -> Home | None:
         return Home(vpc=vpc, address=task.private_ip) if vpc is not None and task.private_ip is not None else None
     if task.instance is None or not view.ask(containers.IS_MACHINE, task.instance):
         return None
+    outside = view.ask(containers.EXTERNAL_ADDRESS, task.instance)
+    if outside is not None:
+        return Home(vpc=None, address=outside)
     vpc = view.project("vpc", lambda i: i.vpc, INSTANCES, task.instance)
     return Home(vpc=vpc, address=view.ask(facts.INSTANCE_ADDRESS, task.instance)) if vpc is not None else None
+
+
+def name_service_of(view: View, home: Home) -> NameService:
+    """What tells a task's processes names: its VPC's resolver, on an EXTERNAL instance the internet's."""
+    if home.vpc is None:
+        return NameService(resolver=names.PUBLIC_NAME_SERVER, search=())
+    return view.ask(NAME_SERVICE, home.vpc)
 
 
 def seat_of(task: Task, container: str, home: Home) -> Seat:
@@ -143,6 +154,7 @@ def seat_of(task: Task, container: str, home: Home) -> Seat:
     match task.network_mode:
         case "awsvpc":
             assert task.interface is not None
+            assert home.vpc is not None
             assert home.address is not None
             return OnPort(router=home.vpc, port=task.interface, address=home.address)
         case "host":
@@ -166,8 +178,8 @@ def _process(
     given: dict[str, Any],
 ) -> Process:
     override = next((o for o in overrides_of(task).container_overrides if o.name == container.name), Override())
-    names = view.ask(NAME_SERVICE, home.vpc)
-    resolver, search = names.resolver, names.search
+    told = name_service_of(view, home)
+    resolver, search = told.resolver, told.search
     if task.network_mode == "none":
         resolver, search = None, ()
     servers = [address for text in given.get("dnsServers") or () if (address := _ipv4(text)) is not None]
@@ -218,6 +230,8 @@ def _hostname(task: Task, container: str, home: Home, given: dict[str, Any]) -> 
     """In bridge and none mode the definition's, else docker's short id; else the stack owner's."""
     if task.network_mode in ("bridge", "none"):
         return given.get("hostname") or container_id(task.arn, container)[:12]
+    if home.vpc is None:
+        return task.instance
     return private_dns_name(task.region, home.address) if home.address is not None else None
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ipaddress import IPv4Address
 
+from ecsnet.compile.names import PUBLIC_NAME_SERVER
 from ecsnet.fabric.kernel import naming
 from ecsnet.model.ec2 import Vpc
 from ecsnet.model.ecs import Task, container_id
@@ -23,9 +24,11 @@ def namespace_of(task: Task, container: str) -> str | None:
 
 
 def nameserver_of(snapshot: Snapshot, task: Task) -> str:
-    """The resolver of the VPC in which the task's packets appear."""
+    """The resolver of the VPC in which the task's packets appear; outside every VPC the internet's."""
     interface = snapshot.get(INTERFACES, task.interface) if task.interface else None
     instance = snapshot.get(INSTANCES, task.instance) if task.instance else None
+    if task.launch_type == "EXTERNAL":
+        return str(PUBLIC_NAME_SERVER)
     home = interface or instance
     vpc = snapshot.get(VPCS, home.vpc) if home is not None else None
     return _resolver(vpc) if vpc is not None else "169.254.169.253"

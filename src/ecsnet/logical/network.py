@@ -283,6 +283,13 @@ INTERNET_CLIENT6 = IPv6Address("2001:db8::1")
 """The same for IPv6 (RFC 3849, documentation)."""
 
 
+class ExternalMachine(LogicalObject, frozen=True, kw_only=True, gc=False):
+    """A machine outside every router, with a public address of its own on the internet. Its `Host` has the same id."""
+
+    id: str
+    address: IPv4Address
+
+
 class Internet(LogicalObject, frozen=True, kw_only=True, gc=False):
     """Where all gateways meet, with one client of its own."""
 

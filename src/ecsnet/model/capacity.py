@@ -23,6 +23,11 @@ BRIDGE_GATEWAY = IPv4Address("172.17.0.1")
 """The instance's own address in it."""
 
 
+EXTERNAL_NETWORK = IPv4Network("198.19.255.0/24")
+"""Where EXTERNAL instances have their addresses: the part of the public block that is never given to an interface.
+The internet's client and name server are at its end."""
+
+
 class Reservation(Record, frozen=True, kw_only=True, gc=False):
     """What tasks take of a container instance. Ports are sorted."""
 
@@ -113,6 +118,8 @@ class ContainerInstance(Record, frozen=True, kw_only=True, gc=False):
     instance: str
     """i-… of EC2, mi-… of Systems Manager."""
     external: bool = False
+    address: IPv4Address | None = None
+    """Of an EXTERNAL one, on the internet side."""
     az: str | None = None
     vpc: str | None = None
     subnet: str | None = None

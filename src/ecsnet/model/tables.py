@@ -448,11 +448,12 @@ CONTAINER_INSTANCES_BY_INSTANCE = Index(
     values=lambda r: (r.instance,),
 )
 """Every registration of an instance, INACTIVE ones included."""
-CONTAINER_INSTANCES_BY_PROVIDER = Index(
-    name="container_instance_by_provider",
+CONTAINER_INSTANCES_BY_ADDRESS = Index(
+    name="container_instance_by_address",
     table=CONTAINER_INSTANCES,
-    values=lambda r: (r.capacity_provider,) if r.capacity_provider and r.status != "INACTIVE" else (),
+    values=lambda r: (str(r.address),) if r.address is not None and r.status != "INACTIVE" else (),
 )
+"""EXTERNAL ones."""
 CAPACITY_PROVIDERS_BY_SCOPE = Index(
     name="capacity_provider_by_scope", table=CAPACITY_PROVIDERS, values=lambda r: (scope(r.account, r.region),)
 )

@@ -77,6 +77,11 @@ class Records:
         )
 
     @once
+    def is_external_machine(self, address: IpAddress) -> bool:
+        """Whether an EXTERNAL container instance has the address; no router or filter is before it."""
+        return bool(self.snapshot.keys(t.CONTAINER_INSTANCES_BY_ADDRESS, str(address)))
+
+    @once
     def vpc_of_ipv6(self, address: IpAddress) -> str | None:
         """The VPC that has a public IPv6 address in one of its blocks."""
         for vpc in self.snapshot.rows(t.VPCS):

@@ -61,7 +61,7 @@ class Walk:
     def from_internet(self, packet: Packet, *, was_sent_out: bool = False) -> Arrival | None:
         """Between the gateways: a packet of a client there, or one that a gateway let out."""
         destination, records = packet.destination, self._records
-        if destination in CLIENTS:
+        if destination in CLIENTS or records.is_external_machine(destination):
             return Arrival(None, packet)
         if destination.version == 6:
             return self._from_internet6(packet, was_sent_out)

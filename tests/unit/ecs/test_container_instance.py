@@ -212,6 +212,30 @@ def test_an_external_instance_is_connected_by_whoever_registers_it(cloud: Cloud)
     assert code == "InvalidParameterException"
 
 
+def test_an_external_instance_is_in_one_cluster_at_a_time_and_has_an_address_of_its_own(cloud: Cloud) -> None:
+    def register(id: str, **more: str) -> Any:
+        document = f'{{"instanceId": "{id}"}}'
+        return cloud.ecs("RegisterContainerInstance", instanceIdentityDocument=document, **more)["containerInstance"]
+
+    def address(made: Any) -> str:
+        return next(one["value"] for one in made["attributes"] if one["name"] == "ecsnet.address")
+
+    one, other = register("mi-0123456789abcdef0"), register("mi-0123456789abcdef1")
+    assert (address(one), address(other)) == ("198.19.255.1", "198.19.255.2")
+    assert register("mi-0123456789abcdef0")["containerInstanceArn"] == one["containerInstanceArn"]
+    cloud.ecs("CreateCluster", clusterName="second")
+    document = '{"instanceId": "mi-0123456789abcdef0"}'
+    code, text = cloud.error("RegisterContainerInstance", instanceIdentityDocument=document, cluster="second")
+    assert code == "ClientException"
+    assert "one cluster at a time" in text
+    cloud.ecs("DeregisterContainerInstance", containerInstance=one["containerInstanceArn"])
+    assert address(register("mi-0123456789abcdef0", cluster="second")) == "198.19.255.1"
+    for wrong in ("mi-../../x", "i-0123456789abcdef0", ""):
+        code, text = cloud.error("RegisterContainerInstance", instanceIdentityDocument=f'{{"instanceId": "{wrong}"}}')
+        assert code == "ClientException"
+        assert "there is no instance" in text
+
+
 def test_the_agent_is_always_current(cloud: Cloud) -> None:
     arn = cloud.container_instance()
     assert cloud.error("UpdateContainerAgent", containerInstance=arn)[0] == "NoUpdateAvailableException"

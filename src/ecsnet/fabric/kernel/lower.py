@@ -11,6 +11,7 @@ from ecsnet.fabric.kernel import (
     containers,
     edge6,
     egress_gateway,
+    external,
     group,
     internet,
     internet_gateway,
@@ -52,6 +53,7 @@ NETWORK_LOWERINGS: Mapping[type[LogicalObject], Lowering] = {
     network.PublicNetwork: edge6.lower_network,
     network.Nat: nat_gateway.lower,
     network.Internet: internet.lower,
+    network.ExternalMachine: external.lower,
 }
 
 LOWERINGS: Mapping[type[LogicalObject], Lowering] = {

@@ -23,6 +23,7 @@ TABLE6 = "ecs6"
 
 ARP_TABLE = "ecs_arp"
 
+_INSTANCES = {"i": "i", "mi": "m"}
 _GATEWAYS = {"igw": "g", "eigw": "x"}
 _HEX = re.compile(r"[0-9a-f]+")
 _LINK_DIGITS = 12
@@ -64,7 +65,13 @@ def load_balancer_namespace(arn: str) -> str:
 
 
 def instance_namespace(instance: str) -> str:
-    return _short("i", instance)
+    """Of an instance of EC2 (i-…) or of somebody else's (mi-…)."""
+    return _short(_INSTANCES[instance.partition("-")[0]], instance)
+
+
+def external_link(instance: str) -> str:
+    """The internet's end of the veth of an instance that is not of EC2."""
+    return instance_namespace(instance)
 
 
 def container_namespace(container: str) -> str:

@@ -20,6 +20,7 @@ from ecsnet.services.ecs import (
     cluster,
     container_instances,
     errors,
+    external_instance,
     names,
     paging,
     placement_request,
@@ -59,8 +60,10 @@ def register_container_instance(call: Call, request: Request) -> Reply:
     ec2 = call.tx.get(INSTANCES, id)
     if ec2 is not None and (ec2.account, ec2.region) != (call.account, call.region):
         ec2 = None
-    if ec2 is None and not id.startswith("mi-"):
-        raise errors.client(f"Unable to register container instance: there is no instance {id or '(none given)'}.")
+    if ec2 is None:
+        if not external_instance.is_id(id):
+            raise errors.client(f"Unable to register container instance: there is no instance {id or '(none given)'}.")
+        external_instance.check_free(call, where.arn, id)
     machine = Machine(
         instance=id,
         cpu=totals.get("CPU", {}).get("integerValue") or 0,

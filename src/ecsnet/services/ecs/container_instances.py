@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from ipaddress import IPv4Address
 from typing import Literal
 
 import msgspec
@@ -24,7 +25,7 @@ from ecsnet.model.tables import (
 )
 from ecsnet.services.call import Call
 from ecsnet.services.ec2 import ops as ec2_ops
-from ecsnet.services.ecs import account_setting, names, stopping, trunk_interface, trunking
+from ecsnet.services.ecs import account_setting, external_instance, names, stopping, trunk_interface, trunking
 
 AGENT_VERSION = "1.102.0"
 """The version of the container agent whose behaviour ecsnet follows."""
@@ -104,6 +105,7 @@ def register_instance(
     if present is not None and present.cluster == cluster.arn:
         return set_agent_connected(call, present, connected)
     id = call.ids.hex(32)
+    address = external_instance.give_address(call) if machine.external else None
     trunk = (
         not machine.external
         and account_setting.in_force(call, "awsvpcTrunking") == "enabled"
@@ -117,6 +119,7 @@ def register_instance(
         cluster=cluster.arn,
         instance=machine.instance,
         external=machine.external,
+        address=address,
         az=machine.az,
         vpc=machine.vpc,
         subnet=machine.subnet,
@@ -133,7 +136,7 @@ def register_instance(
         trunking=trunk,
         dynamic_ports=dynamic_ports or (EPHEMERAL_PORTS.start, EPHEMERAL_PORTS.stop - 1),
         blocks_imds=blocks_imds,
-        attributes=tuple(sorted({**dict(_built_in(machine, trunk=trunk)), **dict(attributes)}.items())),
+        attributes=tuple(sorted({**dict(_built_in(machine, address, trunk=trunk)), **dict(attributes)}.items())),
         capacity_provider=_provider(call, cluster, machine.group),
         registered=call.now,
         tags=tags,
@@ -141,10 +144,11 @@ def register_instance(
     return call.tx.put(CONTAINER_INSTANCES, trunk_interface.attach(call, row, machine.interfaces) if trunk else row)
 
 
-def _built_in(machine: Machine, *, trunk: bool) -> Iterable[tuple[str, str | None]]:
+def _built_in(machine: Machine, address: IPv4Address | None, *, trunk: bool) -> Iterable[tuple[str, str | None]]:
     """Developer Guide, "Container instance attributes"; container agent, `agent_capability.go`."""
     yield from ((f"com.amazonaws.ecs.capability.{name}", None) for name in _LEGACY)
     if machine.external:
+        yield external_instance.ADDRESS_ATTRIBUTE, str(address)
         yield "ecs.capability.external", None
         yield "ecs.capability.execution-role-awslogs", None
         yield "ecs.capability.network.container-port-range", None

@@ -162,8 +162,32 @@ def test_a_trunk_is_an_interface_of_its_instance_and_its_tasks_have_branches(clo
     only = [{"Name": "interface-type", "Values": ["branch"]}]
     assert len(cloud.ec2("DescribeNetworkInterfaces", Filters=only)["NetworkInterfaces"]) == 10
 
+    assert [one["id"] for one in described(cloud, plain)["attachments"]] == []
+    own, *branches = described(cloud, arn)["attachments"]
+    assert (own["type"], own["status"]) == ("ElasticNetworkInterface", "ATTACHED")
+    assert {"name": "networkInterfaceId", "value": trunk["NetworkInterfaceId"]} in own["details"]
+    tasks = cloud.ecs("DescribeTasks", tasks=cloud.ecs("ListTasks", containerInstance=arn)["taskArns"])["tasks"]
+    by_id = {one["id"]: one for task in tasks for one in task["attachments"]}
+    assert {one["id"]: one for one in branches} == by_id
+    assert len(branches) == 10
+
     cloud.ecs("DeregisterContainerInstance", containerInstance=arn, force=True)
     assert trunks(cloud) == []
+
+
+def test_an_instance_shows_the_interfaces_of_its_tasks_as_long_as_they_are_attached(cloud: Cloud) -> None:
+    arn = cloud.container_instance(interfaces=3)
+    cloud.modal_definition("awsvpc")
+    cloud.modal_definition("bridge", "bridged")
+    request = {"containerInstances": [arn], "networkConfiguration": cloud.network(subnets=1)}
+    (task,) = cloud.ecs("StartTask", taskDefinition="web", **request)["tasks"]
+    cloud.ecs("StartTask", taskDefinition="bridged", containerInstances=[arn])
+    cloud.settle()
+    (shown,) = described(cloud, arn)["attachments"]
+    assert (shown["id"], shown["status"]) == (task["attachments"][0]["id"], "ATTACHED")
+    cloud.ecs("StopTask", task=task["taskArn"])
+    cloud.settle()
+    assert described(cloud, arn)["attachments"] == []
 
 
 def test_without_room_for_a_trunk_the_registration_fails(cloud: Cloud) -> None:

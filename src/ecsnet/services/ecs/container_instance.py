@@ -1,4 +1,4 @@
-"""Container instances: register, deregister, describe, list, drain (API types ContainerInstance and Resource)."""
+"""Container instances: register, deregister, describe, list, drain."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from typing import Any
 
 import msgspec
 
-from ecsnet.model.capacity import ContainerInstance, Reservation
-from ecsnet.model.ecs import Cluster, TaskStatus
+from ecsnet.model.capacity import ContainerInstance
+from ecsnet.model.ecs import Cluster
 from ecsnet.model.tables import (
     CONTAINER_INSTANCES,
     CONTAINER_INSTANCES_BY_CLUSTER,
     INSTANCES,
-    TASKS_BY_CONTAINER_INSTANCE,
 )
 from ecsnet.services.call import AwsError, Call, Operation, Reply, Request, read, write
 from ecsnet.services.ecs import (
     cluster,
+    container_instance_view,
     container_instances,
     errors,
     external_instance,
@@ -28,7 +28,6 @@ from ecsnet.services.ecs import (
     tags,
 )
 from ecsnet.services.ecs.container_instances import Machine
-from ecsnet.store.snapshot import Reader
 
 _LARGEST_DESCRIBE = 100
 _LARGEST_UPDATE = 10
@@ -84,7 +83,7 @@ def register_container_instance(call: Call, request: Request) -> Reply:
         reserved_ports=tuple(int(port) for port in ports) if ports else container_instances.RESERVED_PORTS,
         tags=tags.given(request),
     )
-    return {"containerInstance": render(call.tx, row, with_tags=True)}
+    return {"containerInstance": container_instance_view.container_instance(call.tx, row, with_tags=True)}
 
 
 def _document(request: Request) -> Mapping[str, Any]:
@@ -102,7 +101,7 @@ def deregister_container_instance(call: Call, request: Request) -> Reply:
     if container_instances.tasks_on(call, row) and not request.get("force"):
         raise errors.invalid("Found running tasks on the instance.")
     row = container_instances.deregister(call, row, reason="Container instance deregistration forced by user")
-    return {"containerInstance": render(call.tx, row, with_tags=True)}
+    return {"containerInstance": container_instance_view.container_instance(call.tx, row, with_tags=True)}
 
 
 def list_container_instances(call: Call, request: Request) -> Reply:
@@ -134,7 +133,7 @@ def describe_container_instances(call: Call, request: Request) -> Reply:
         if row is None:
             failures.append({"arn": instance_arn(call, where, given), "reason": "MISSING"})
         else:
-            found.append(render(call.tx, row, with_tags=with_tags))
+            found.append(container_instance_view.container_instance(call.tx, row, with_tags=with_tags))
     return {"containerInstances": found, "failures": failures}
 
 
@@ -153,7 +152,11 @@ def update_container_instances_state(call: Call, request: Request) -> Reply:
             reason = "MISSING" if row is None else "INACTIVE"
             failures.append({"arn": instance_arn(call, where, given), "reason": reason})
         else:
-            found.append(render(call.tx, container_instances.set_status(call, row, status), with_tags=False))
+            found.append(
+                container_instance_view.container_instance(
+                    call.tx, container_instances.set_status(call, row, status), with_tags=False
+                )
+            )
     return {"containerInstances": found, "failures": failures}
 
 
@@ -161,53 +164,6 @@ def update_container_agent(call: Call, request: Request) -> Reply:
     """The agent of an instance is ecsnet's own; there never is another version of it."""
     find(call, cluster.find(call, request.get("cluster")), request["containerInstance"])
     raise AwsError("NoUpdateAvailableException", "There is no update available for your container agent.")
-
-
-def render(reader: Reader, row: ContainerInstance, *, with_tags: bool) -> Mapping[str, Any]:
-    tasks = list(reader.find(TASKS_BY_CONTAINER_INSTANCE, row.arn))
-    waiting = (TaskStatus.PROVISIONING, TaskStatus.PENDING, TaskStatus.ACTIVATING)
-    attributes = sorted({**dict(row.attributes), **dict(row.custom_attributes)}.items())
-    body: dict[str, Any] = {
-        "containerInstanceArn": row.arn,
-        "ec2InstanceId": row.instance,
-        "version": row.version,
-        "versionInfo": {"agentVersion": row.agent_version} if row.agent_version else {},
-        "remainingResources": _resources(row, row.used),
-        "registeredResources": _resources(row, Reservation()),
-        "status": row.status,
-        "agentConnected": row.agent_connected,
-        "runningTasksCount": sum(1 for task in tasks if task.last_status is TaskStatus.RUNNING),
-        "pendingTasksCount": sum(1 for task in tasks if task.last_status in waiting),
-        "attributes": [{"name": name} | ({"value": value} if value is not None else {}) for name, value in attributes],
-        "registeredAt": row.registered,
-        "attachments": [],
-        "tags": tags.wire(row.tags) if with_tags else [],
-    }
-    if row.capacity_provider is not None:
-        body["capacityProviderName"] = row.capacity_provider
-    if row.status_reason is not None:
-        body["statusReason"] = row.status_reason
-    return body
-
-
-def _resources(row: ContainerInstance, used: Reservation) -> list[Mapping[str, Any]]:
-    """Numbers are what is left; port sets are what is taken, also among the remaining resources."""
-    numbers = (("CPU", row.cpu - used.cpu), ("MEMORY", row.memory - used.memory))
-    ports = (("PORTS", (*row.reserved_ports, *used.ports)), ("PORTS_UDP", (*row.reserved_ports_udp, *used.ports_udp)))
-    empty = {"doubleValue": 0.0, "longValue": 0}
-    return [
-        *({"name": name, "type": "INTEGER", **empty, "integerValue": value} for name, value in numbers),
-        *(
-            {
-                "name": name,
-                "type": "STRINGSET",
-                **empty,
-                "integerValue": 0,
-                "stringSetValue": [str(port) for port in taken],
-            }
-            for name, taken in ports
-        ),
-    ]
 
 
 OPERATIONS: tuple[Operation, ...] = (

@@ -46,7 +46,7 @@ def task(row: Task, definition: TaskDefinition | None, *, with_tags: bool) -> Ma
     overridden = {one["name"]: one for one in override.get("containerOverrides", ())}
     architecture = given.get("runtimePlatform", {}).get("cpuArchitecture", "X86_64").lower()
     body: dict[str, Any] = {
-        "attachments": [_attachment(row)] if row.attachment else [],
+        "attachments": [attachment(row)] if row.attachment else [],
         "attributes": [{"name": "ecs.cpu-architecture", "value": architecture}],
         "clusterArn": row.cluster,
         "containers": [_container(row, one, sizes.get(one.name, {}), overridden[one.name]) for one in row.containers],
@@ -87,7 +87,7 @@ def task(row: Task, definition: TaskDefinition | None, *, with_tags: bool) -> Ma
     return body
 
 
-def _attachment(row: Task) -> Mapping[str, Any]:
+def attachment(row: Task) -> Mapping[str, Any]:
     details = (
         ("subnetId", row.subnet),
         ("networkInterfaceId", row.interface),

@@ -173,3 +173,16 @@ def test_a_stand_in_ends_as_told(shop: Shop) -> None:
     ended = eventually(lambda: shop.task(task["taskArn"], "STOPPED"), "the task stops", timeout=30)
     assert ended["containers"][0]["exitCode"] == 5
     assert ended["stopCode"] == "EssentialContainerExited"
+
+
+def test_the_metadata_tell_how_often_a_container_was_started_again(shop: Shop) -> None:
+    policy = {"restartPolicy": {"enabled": True, "restartAttemptPeriod": 60}}
+    # longer than the period at the speed of these tests
+    process = {"command": ["sleep", "6.2"], "dockerLabels": {"ecsnet.runtime": "process"}}
+    task = shop.run("again", {"name": "brief", "image": "x", **process, **policy}, {"name": "plain", "image": "x"})
+    uris = shop.instance.metadata(task["taskArn"])
+    assert shop.get(task, uris["brief"])["RestartCount"] == 0
+    assert "RestartCount" not in shop.get(task, uris["plain"])
+    eventually(lambda: shop.get(task, uris["brief"])["RestartCount"] == 1, "it was started again", timeout=30)
+    assert shop.task(task["taskArn"], "RUNNING") is not None
+    shop.ecs.stop_task(cluster="shop", task=task["taskArn"])

@@ -181,6 +181,8 @@ def _container(
         body["FinishedAt"] = _time(seen.at)
     if container.exit_code is not None:
         body["ExitCode"] = container.exit_code
+    if defined.restart is not None:
+        body["RestartCount"] = 0 if seen is None else sum(times for _, times in seen.restarts)
     if defined.ports:
         body["Ports"] = list(_ports(task, defined))
     if defined.log_driver:

@@ -26,6 +26,7 @@ from ecsnet.model.tables import (
     OBSERVED_INTERFACES,
     OBSERVED_LOAD_BALANCERS,
     TASKS,
+    container_key,
 )
 from ecsnet.services.call import Call
 
@@ -120,6 +121,7 @@ class Observations:
         with self._open("", "") as call:
             if call.tx.get(TASKS, task) is None:
                 return
+            before = call.tx.get(OBSERVED_CONTAINERS, container_key(task, container))
             call.tx.put(
                 OBSERVED_CONTAINERS,
                 ObservedContainer(
@@ -131,6 +133,7 @@ class Observations:
                     exit_code=message.exit_code,
                     reason=message.reason,
                     health=message.health,
+                    restarts=_restarts(before, message),
                     at=message.at,
                 ),
             )
@@ -147,3 +150,11 @@ class Observations:
                 message.reason,
                 message.description,
             )
+
+
+def _restarts(before: ObservedContainer | None, message: ContainerSeen) -> tuple[tuple[float, int], ...]:
+    """What earlier agents counted stays; what this one says again takes the place of what it said before."""
+    counted = dict(before.restarts) if before is not None else {}
+    if message.restarts:
+        counted[message.counted_from] = message.restarts
+    return tuple(sorted(counted.items()))

@@ -80,6 +80,10 @@ class ContainerSeen(Message, frozen=True, kw_only=True, gc=False, tag=True):
     reason: str | None = None
     health: Literal["HEALTHY", "UNHEALTHY"] | None = None
     """What its health check says; None where none is run, and before the first result."""
+    restarts: int = 0
+    """How often its restart policy has started it again since `counted_from`."""
+    counted_from: float = 0.0
+    """When the agent that says this began to live; it knows of no restart before."""
     at: float
 
 

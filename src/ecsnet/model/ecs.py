@@ -396,6 +396,8 @@ class ObservedContainer(Record, frozen=True, kw_only=True, gc=False):
     reason: str | None = None
     health: Literal["HEALTHY", "UNHEALTHY", "UNKNOWN"] | None = None
     """The last result of its health check; None where none is run."""
+    restarts: tuple[tuple[float, int], ...] = ()
+    """How often its restart policy started it again: ((beginning of an agent's life, times that it did so), …)."""
     at: float
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from ecs_harness import Cloud
 from ecsnet.control.observations import Observations
 from ecsnet.hostplan.messages import Applied, ContainerSeen
+from ecsnet.model.tables import OBSERVED_CONTAINERS, container_key
 from ecsnet.services.call import Call
 
 
@@ -59,3 +60,31 @@ def test_a_container_that_it_holds_is_waited_for(cloud: Cloud) -> None:
     cloud.settle()
     assert cloud.task(arn)["containers"][0]["exitCode"] == 143
     assert cloud.task(arn)["lastStatus"] == "STOPPED"
+
+
+def test_restarts_that_several_agents_have_seen_are_added_up(cloud: Cloud) -> None:
+    cloud.definition()
+    arn = cloud.run_task()
+    cloud.settle()
+    seen = observations(cloud)
+
+    def counted(restarts: int, since: float) -> int:
+        seen.container(
+            ContainerSeen(
+                key=f"workload:{arn}/app",
+                state="running",
+                runtime="stand-in",
+                runtime_id="7",
+                restarts=restarts,
+                counted_from=since,
+                at=cloud.now,
+            )
+        )
+        row = cloud.store.snapshot.get(OBSERVED_CONTAINERS, container_key(arn, "app"))
+        assert row is not None
+        return sum(times for _, times in row.restarts)
+
+    assert counted(0, 10.0) == 0
+    assert [counted(1, 10.0), counted(2, 10.0), counted(2, 10.0)] == [1, 2, 2]
+    assert [counted(0, 20.0), counted(1, 20.0)] == [2, 3], "the next agent begins at nought"
+    assert counted(2, 10.0) == 3, "what is told late counts once"

@@ -58,6 +58,7 @@ class Rig:
     def __init__(self) -> None:
         self.seen: queue.Queue[ContainerSeen] = queue.Queue()
         self.fake = Fake()
+        self.restarts: list[int] = []
         self.driver = WorkloadDriver(
             {"process": self.fake},
             choose=lambda workload: "process",
@@ -73,6 +74,7 @@ class Rig:
 
     def told(self) -> tuple[str, int | None]:
         seen = self.seen.get(timeout=5)
+        self.restarts.append(seen.restarts)
         return seen.state, seen.exit_code
 
     def end(self, code: int, after: float) -> tuple[str, int | None]:
@@ -101,6 +103,7 @@ def test_it_is_started_again_once_it_has_run_for_the_period(rig: Rig) -> None:
     assert rig.fake.starts == 3
     assert rig.end(1, after=29) == ("stopped", 1), "since its last start it ran too briefly"
     assert rig.fake.starts == 3
+    assert rig.restarts == [0, 0, 1, 2, 2]
 
 
 def test_ignored_exit_codes_end_it(rig: Rig) -> None:

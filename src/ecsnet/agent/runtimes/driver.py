@@ -56,6 +56,8 @@ class WorkloadDriver:
         self._wanted: dict[str, Workload] = {}
         self._seen: dict[str, ContainerSeen] = {}
         self._speed = speed
+        self._life = now()
+        self._restarts: dict[str, int] = {}
         self._began: dict[str, float] = {}
         """When a container was last started, or first seen."""
         self._checks = HealthChecks(self._healthy, now=time.monotonic, speed=speed)
@@ -143,6 +145,7 @@ class WorkloadDriver:
             self._say(found.key, "stopped", name, found.runtime_id, exit_code=found.exit_code, reason=str(error))
             return
         self._began[found.key] = self._now()
+        self._restarts[found.key] = self._restarts.get(found.key, 0) + 1
         self._say(found.key, "running", name, runtime_id)
         self._check(found.key, name)
 
@@ -211,6 +214,7 @@ class WorkloadDriver:
         self._checks.leave(key)
         self._where.pop(key, None)
         self._began.pop(key, None)
+        self._restarts.pop(key, None)
         self._seen.pop(key, None)
 
     def _report(self, found: Found, name: RuntimeName) -> None:
@@ -246,10 +250,12 @@ class WorkloadDriver:
         reason: str | None = None,
     ) -> None:
         before = self._seen.get(key)
-        same = before is not None and (before.state, before.runtime_id, before.exit_code) == (
+        restarts = self._restarts.get(key, 0)
+        same = before is not None and (before.state, before.runtime_id, before.exit_code, before.restarts) == (
             state,
             runtime_id,
             exit_code,
+            restarts,
         )
         # Once ended, always ended: a look at the machine that began earlier may still call it running.
         if same or (before is not None and before.state == "stopped"):
@@ -261,6 +267,8 @@ class WorkloadDriver:
             runtime_id=runtime_id,
             exit_code=exit_code,
             reason=reason,
+            restarts=restarts,
+            counted_from=self._life,
             at=self._now(),
         )
         self._seen[key] = seen

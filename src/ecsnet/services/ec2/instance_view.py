@@ -77,7 +77,7 @@ def _item(
             "InstanceType": instance.type,
             "State": state_item(instance.state),
             "StateTransitionReason": instance.reason or "",
-            "StateReason": _state_reason(instance),
+            "StateReason": state_reason(instance),
             "PrivateDnsName": private_name(instance.region, primary),
             "PublicDnsName": association.get("PublicDnsName", "") if named else "",
             "PrivateIpAddress": primary.get("PrivateIpAddress"),
@@ -128,7 +128,7 @@ def metadata_options(instance: ec2.Instance) -> Mapping[str, Any]:
     }
 
 
-def _state_reason(instance: ec2.Instance) -> Mapping[str, str] | None:
+def state_reason(instance: ec2.Instance) -> Mapping[str, str] | None:
     code = instance.reason_code
     return None if code is None else {"Code": code, "Message": f"{code}: {_REASONS[code]}"}
 

@@ -33,6 +33,7 @@ from ecsnet.control.local import LocalPorts
 from ecsnet.control.observations import Observations
 from ecsnet.control.quotas import read as read_quotas
 from ecsnet.control.routes import Routes
+from ecsnet.control.sessions.gateway import DATA_CHANNEL, Sessions, starter
 from ecsnet.control.supervisor import Supervisor
 from ecsnet.controllers.loop import Controllers
 from ecsnet.fabric.kernel.lower import lower
@@ -168,6 +169,10 @@ async def serve(home: Home, listener: socket.socket, speed: float, quotas: Mappi
     )
     store.subscribe(flows.committed)
 
+    sessions = Sessions(store=store, open_call=open_call, start=starter(world, lambda: supervisor.link))
+    sessions.forget()
+    store.subscribe(sessions.committed)
+
     # ── loops that move states ───────────────────────────────────────────────────────────────────────────────────
     controllers = Controllers(store, open_call)
     stacks = StackEngine(
@@ -227,6 +232,7 @@ async def serve(home: Home, listener: socket.socket, speed: float, quotas: Mappi
         seed=seed_account,
         applied=applied,
         routes=routes.table(),
+        streams={DATA_CHANNEL: sessions.serve},
         allowed_hosts=os.environ.get("ECSNET_ALLOW_HOSTS", "").split(),
     )
     # What exists now lives as long as the process; records are not tracked by the collector, so that little garbage is

@@ -17,6 +17,7 @@ import msgspec
 import pytest
 from ordinary_user import run_as_ordinary_user
 from sandbox import command, namespace, sandboxed, wire
+from shell import VARIABLES, converse, leave
 
 from ecsnet.agent.namespaces import NamespaceFiles
 from ecsnet.agent.runtimes.driver import WorkloadDriver
@@ -24,11 +25,12 @@ from ecsnet.agent.runtimes.podman import PodmanRuntime
 from ecsnet.agent.runtimes.podman_store import Store
 from ecsnet.hostplan.messages import ContainerSeen
 from ecsnet.hostplan.workload import Workload
+from ecsnet.testing.waiting import eventually
 
 pytestmark = pytest.mark.network
 
 TASK = "arn:aws:ecs:eu-west-1:123456789012:task/shop/0123456789abcdef0123456789abcdef"
-APPLETS = ("sh", "cat", "hostname", "httpd", "wget", "sleep", "mkdir", "env", "id")
+APPLETS = ("sh", "cat", "hostname", "httpd", "wget", "sleep", "mkdir", "env", "id", "stty")
 SERVE = "mkdir -p /www && echo real > /www/index.html && exec httpd -f -p 8080 -h /www"
 POLITE = "trap 'exit 9' TERM; " + SERVE.replace("exec httpd -f", "httpd") + "; while :; do sleep 0.1; done"
 
@@ -175,6 +177,25 @@ def test_containers_outlive_agent_and_service_and_are_adopted(tmp_path: Path) ->
     assert seen.runtime_id == first.runtime_id
     os.kill(int(command("pgrep", "-x", "httpd").split()[0]), signal.SIGKILL)
     assert second.expect("stopped").exit_code == 137
+
+
+@sandboxed
+def test_commands_with_a_terminal_run_inside(tmp_path: Path) -> None:
+    agent = ready(tmp_path)
+    agent.driver.apply((workload("exec sleep 1000"),), ())
+    agent.expect("starting", "running")
+    printed = converse(
+        agent.driver.enter(workload().key, ["sh"], VARIABLES),
+        ("# ", "hostname; stty size; echo $GREETING; env\r"),
+        ("TERM=xterm-256color", "sh -c 'echo r\"\"eady; exec sleep 500'; echo interrupt''ed\r"),
+        ("ready\r\n", "\x03"),
+        ("^C", "exit\r"),
+    )
+    assert "ip-10-0-1-10.ec2.internal\r\n33 111\r\nhello world\r\n" in printed
+    assert "LANG=C.UTF-8" in printed
+    assert "interrupted" not in printed
+    leave(agent.driver.enter(workload().key, ["sh", "-c", "echo begun; exec sleep 777"], VARIABLES), "begun")
+    eventually(lambda: "sleep 777" not in command("ps", "ax"), "the hung-up command ends")
 
 
 @sandboxed

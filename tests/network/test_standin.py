@@ -14,6 +14,7 @@ import msgspec
 import pytest
 from sandbox import command, namespace, sandboxed, short_directory, wire
 
+from ecsnet.agent.namespaces import NamespaceFiles
 from ecsnet.agent.runtimes.driver import WorkloadDriver
 from ecsnet.agent.runtimes.standin import StandInRuntime
 from ecsnet.hostplan.messages import ContainerSeen
@@ -46,7 +47,10 @@ class Agent:
         self.seen: queue.Queue[ContainerSeen] = queue.Queue()
         self.lost: queue.Queue[bool] = queue.Queue()
         self.runtime = StandInRuntime(
-            state, ended=lambda found: self.driver.ended("stand-in", found), lost=lambda: self.lost.put(True)
+            state,
+            NamespaceFiles(),
+            ended=lambda found: self.driver.ended("stand-in", found),
+            lost=lambda: self.lost.put(True),
         )
         self.driver = WorkloadDriver(
             {"stand-in": self.runtime}, choose=lambda workload: "stand-in", emit=self.seen.put, now=time.time

@@ -17,6 +17,7 @@ from ecsnet.aws.ids import RandomIds
 from ecsnet.aws.models import load
 from ecsnet.aws.serialize.json import JsonCompiler
 from ecsnet.aws.server import make_server
+from ecsnet.aws.websocket import WebSocket
 from ecsnet.model import ec2
 from ecsnet.model.base import scope
 from ecsnet.model.tables import GROUPS, GROUPS_BY_SCOPE, SEEDED_ACCOUNTS
@@ -179,11 +180,22 @@ class Gateway:
             seed=seed,
             applied=applied,
             routes={"POST /_ecsnet/reset": reset, "GET /_ecsnet/view/*": _echo},
+            streams={"/v1/echo/": _echo_stream},
         )
 
 
 async def _echo(request: HttpRequest) -> HttpReply:
     return HttpReply(body=request.head.target.encode())
+
+
+async def _echo_stream(head: Head, socket: WebSocket) -> None:
+    await socket.accept()
+    await socket.send(head.target.encode())
+    while (message := await socket.receive()) is not None:
+        if message == "enough":
+            await socket.close()
+            return
+        await socket.send(message if isinstance(message, bytes) else message.encode())
 
 
 def conforming(services: Mapping[str, tuple[Operation, ...]]) -> dict[str, tuple[Operation, ...]]:

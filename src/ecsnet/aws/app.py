@@ -34,6 +34,7 @@ from ecsnet.aws.identity import DEFAULT_ACCOUNT, DEFAULT_REGION, Credential, acc
 from ecsnet.aws.parse.problem import ParameterError
 from ecsnet.aws.registry import OwnService, Registry
 from ecsnet.aws.route import Foreign, Own, Target, route, target_of
+from ecsnet.aws.websocket import Stream, WebSocket, refuse
 from ecsnet.model.tables import SESSION_KEYS
 from ecsnet.services.call import AwsError, Call, Ids, Operation, Settings
 from ecsnet.store.store import Store
@@ -54,6 +55,7 @@ def make_app(
     seed: Callable[[Call], None],
     applied: Callable[[int], Awaitable[None]],
     routes: Mapping[str, Route],
+    streams: Mapping[str, Stream] | None = None,
     allowed_hosts: Iterable[str] = (),
 ) -> AsgiApp:
     """The gateway as an ASGI application.
@@ -62,7 +64,7 @@ def make_app(
     `clock`: epoch seconds. `seed`: makes what AWS gives a new account and region. `applied`: returns when the data
     plane has a revision, or when it has waited long enough. `routes`: handlers of our own pages by
     "METHOD /_ecsnet/path"; a path that ends in `/*` stands for everything below it. `allowed_hosts`: further host
-    names to answer, see `Guard`.
+    names to answer, see `Guard`. `streams`: what talks over WebSockets, by the beginning of the path.
 
     Raises ValueError for an operation that botocore does not know.
     """
@@ -73,21 +75,32 @@ def make_app(
         ),
         guard=Guard.allowing(allowed_hosts),
         routes=routes,
+        streams=streams or {},
     )
     return gateway.serve
 
 
 class _Gateway:
     def __init__(
-        self, *, registry: Registry, dispatcher: Dispatcher, guard: Guard, routes: Mapping[str, Route]
+        self,
+        *,
+        registry: Registry,
+        dispatcher: Dispatcher,
+        guard: Guard,
+        routes: Mapping[str, Route],
+        streams: Mapping[str, Stream],
     ) -> None:
         self._registry = registry
         self._dispatcher = dispatcher
         self._guard = guard
         self._routes = routes
+        self._streams = streams
 
     async def serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one ASGI request."""
+        if scope["type"] == "websocket":
+            await self._stream(head_of(scope), receive, send)
+            return
         if scope["type"] != "http":
             return
         head = head_of(scope)
@@ -97,6 +110,15 @@ class _Gateway:
             return
         if reply is not None:
             await send_reply(send, reply, receive=receive, head_only=head.method == "HEAD")
+
+    async def _stream(self, head: Head, receive: Receive, send: Send) -> None:
+        """Open a WebSocket, unless a web page asks for it or nothing is there."""
+        refusal = self._guard.refusal(head)
+        stream = next((one for path, one in self._streams.items() if head.target.startswith(path)), None)
+        if refusal is not None or stream is None:
+            await refuse(send, 403 if refusal else 404, refusal or f"ecsnet has no WebSocket at {head.target}.")
+            return
+        await stream(head, WebSocket(receive, send))
 
     async def _answer(self, head: Head, receive: Receive, send: Send) -> HttpReply | None:
         """The reply, or None when a forwarded reply has been sent already."""
@@ -110,7 +132,7 @@ class _Gateway:
         target = target_of(head, credential, self._registry)
         request_id = self._dispatcher.ids.uuid()
         try:
-            caller = self._caller(credential)
+            caller = self._caller(credential, head)
             match await route(head, target, receive, self._registry):
                 case Foreign(body=body):
                     await self._dispatcher.backing.forward(head, body, account=caller.account, send=send)
@@ -147,7 +169,7 @@ class _Gateway:
         except BodyError as error:
             return _close(plain(error.status, error.message))
 
-    def _caller(self, credential: Credential) -> Caller:
+    def _caller(self, credential: Credential, head: Head) -> Caller:
         key = credential.access_key
         account = account_in(key)
         if account is None and key:
@@ -156,7 +178,12 @@ class _Gateway:
                 if session.expires <= self._dispatcher.clock():
                     raise AwsError("ExpiredToken", "The security token included in the request is expired", status=403)
                 account = session.account
-        return Caller(account=account or DEFAULT_ACCOUNT, region=credential.region or DEFAULT_REGION, access_key=key)
+        return Caller(
+            account=account or DEFAULT_ACCOUNT,
+            region=credential.region or DEFAULT_REGION,
+            access_key=key,
+            host=head.header(b"host"),
+        )
 
     async def _run(self, own: Own, caller: Caller, request_id: str) -> HttpReply:
         service = own.service

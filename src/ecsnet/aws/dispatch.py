@@ -32,6 +32,8 @@ class Caller:
     account: str
     region: str
     access_key: str = ""
+    host: str = ""
+    """What the request says in Host."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,6 +88,7 @@ class Dispatcher:
             ids=self.ids,
             settings=self.settings,
             access_key=caller.access_key,
+            host=caller.host,
         )
 
     def _outside(self, caller: Caller) -> Outside:

@@ -43,7 +43,7 @@ class Head:
 def head_of(scope: Scope) -> Head:
     raw = scope.get("raw_path") or scope["path"].encode()
     return Head(
-        scope["method"],
+        scope.get("method", "GET"),  # a WebSocket is always asked for with GET
         raw.decode("latin-1").partition("?")[0],
         scope["query_string"],
         dict(scope["headers"]),

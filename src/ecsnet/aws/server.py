@@ -63,7 +63,10 @@ def make_server(app: AsgiApp, *, host: str = "127.0.0.1", port: int = 4566) -> u
             port=port,
             loop="asyncio",  # uvloop gains nothing measurable here
             http=_Protocol,
-            ws="none",
+            ws="websockets-sansio",
+            ws_max_size=1 << 20,
+            ws_ping_interval=None,  # over loopback a client that is gone shows; one that is stopped may go on later
+            ws_per_message_deflate=False,
             lifespan="off",
             interface="asgi3",
             access_log=False,

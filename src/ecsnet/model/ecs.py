@@ -401,6 +401,22 @@ class ObservedContainer(Record, frozen=True, kw_only=True, gc=False):
     at: float
 
 
+class ExecuteSession(Record, frozen=True, kw_only=True, gc=False):
+    """A session that ExecuteCommand has promised (until `expires`), or that somebody has opened."""
+
+    id: str
+    account: str
+    region: str
+    task: str
+    container: str
+    command: str
+    token: str
+    """SHA-256 of the token, in hex: who reads the store cannot open the session."""
+    expires: float
+    """Until when it can be opened (epoch seconds)."""
+    open: bool = False
+
+
 class AccountSetting(Record, frozen=True, kw_only=True, gc=False):
     """A value given by PutAccountSetting or PutAccountSettingDefault (`principal` None)."""
 

@@ -74,6 +74,7 @@ OBSERVED_LOAD_BALANCERS = Table(
 CLUSTERS = Table(name="cluster", record=ecs.Cluster, key=lambda r: r.arn)
 TASK_DEFINITIONS = Table(name="task_definition", record=ecs.TaskDefinition, key=lambda r: r.arn)
 TASK_FAMILIES = Table(name="task_family", record=ecs.TaskFamily, key=lambda r: f"{scope(r.account, r.region)}/{r.name}")
+EXECUTE_SESSIONS = Table(name="execute_session", record=ecs.ExecuteSession, key=lambda r: r.id)
 ACCOUNT_SETTINGS = Table(
     name="account_setting",
     record=ecs.AccountSetting,

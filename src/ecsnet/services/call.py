@@ -67,6 +67,8 @@ class Call:
     settings: Settings
     access_key: str = ""
     """The access key that signed the request; empty for unsigned requests and for calls that ecsnet makes itself."""
+    host: str = ""
+    """The name and port under which the caller reached ecsnet; empty for calls that ecsnet makes itself."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

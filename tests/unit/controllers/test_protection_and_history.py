@@ -93,11 +93,3 @@ def test_history(cloud: Cloud) -> None:
     cloud.ecs("UpdateService", service="web", taskDefinition="web:1")
     cloud.wait(120)
     assert history(cloud)[:2] == [("SUCCESSFUL", "web:1"), ("STOPPED", "web:3")]
-
-
-def test_sessions_are_refused_honestly(cloud: Cloud) -> None:
-    cloud.definition()
-    plain, enabled = cloud.run_task(), cloud.run_task(enableExecuteCommand=True)
-    cloud.settle()
-    assert cloud.error("ExecuteCommand", task=plain, command="sh", interactive=True)[0] == "InvalidParameterException"
-    assert cloud.error("ExecuteCommand", task=enabled, command="sh", interactive=True)[0] == "NotImplemented"

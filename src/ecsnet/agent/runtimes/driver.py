@@ -16,7 +16,7 @@ import msgspec
 
 from ecsnet.agent.runtimes.faults import complain
 from ecsnet.agent.runtimes.health import Health, HealthChecks
-from ecsnet.agent.runtimes.runtime import Found, Runtime, RuntimeName, WorkloadError
+from ecsnet.agent.runtimes.runtime import Entry, Found, Runtime, RuntimeName, WorkloadError
 from ecsnet.agent.runtimes.tail import LogTail
 from ecsnet.hostplan.kernel import HostObject
 from ecsnet.hostplan.messages import ContainerSeen
@@ -156,6 +156,20 @@ class WorkloadDriver:
     def runtime_of(self, key: str) -> RuntimeName | None:
         """The runtime that holds a container; None while it is not known."""
         return self._where.get(key)
+
+    def enter(self, key: str, command: Sequence[str], variables: Mapping[str, str]) -> Entry:
+        """How to run a command with a terminal and these variables in a container (any thread).
+
+        Raises WorkloadError unless the container runs.
+        """
+        workload, name, seen = self._wanted.get(key), self._where.get(key), self._seen.get(key)
+        if workload is None or name is None or seen is None or seen.state != "running":
+            raise WorkloadError("the container does not run")
+        # As AWS's agent sets them: what pseudo-terminals default to leaves the screens of editors behind.
+        extra = {**variables, "TERM": "xterm-256color"}
+        if not any(variable == "LANG" for variable, _ in workload.environment):
+            extra["LANG"] = "C.UTF-8"
+        return self._runtimes[name].enter(workload, command, extra)
 
     def _enqueue(self, key: str, action: Callable[[], None]) -> None:
         """Actions on one container happen in order, on different containers side by side."""

@@ -35,6 +35,17 @@ class ExitArgument(msgspec.Struct, frozen=True, kw_only=True):
     code: int = 1
 
 
+class EnterArgument(msgspec.Struct, frozen=True, kw_only=True):
+    """Argument of the ask `enter`: how to run `command` in a container, with `variables` added to its environment.
+
+    The answer is an `Entry`.
+    """
+
+    key: str
+    command: tuple[str, ...]
+    variables: dict[str, str]
+
+
 def workloads(context: AgentContext) -> Part:
     """The containers of this host: real where the image is present, else stand-ins; processes where asked for."""
     logs = context.state / "logs"
@@ -48,7 +59,12 @@ def workloads(context: AgentContext) -> Part:
     process = ProcessRuntime(
         context.state / "process", logs, context.namespaces, ended=lambda found: driver.ended("process", found)
     )
-    standin = StandInRuntime(context.state, ended=lambda found: driver.ended("stand-in", found), lost=context.wake)
+    standin = StandInRuntime(
+        context.state,
+        context.namespaces,
+        ended=lambda found: driver.ended("stand-in", found),
+        lost=context.wake,
+    )
 
     def choose(workload: Workload) -> RuntimeName:
         return "podman" if podman.present(workload.image) else "stand-in"
@@ -61,7 +77,7 @@ def workloads(context: AgentContext) -> Part:
         speed=context.speed,
         tail=LogTail(logs, context.emit, context.now),
     )
-    asks = {"standin.health": _health(standin), "standin.exit": _exit(standin)}
+    asks = {"standin.health": _health(standin), "standin.exit": _exit(standin), "enter": _enter(driver)}
     return Part(driver=driver, asks=asks, told=driver.told)
 
 
@@ -83,6 +99,14 @@ def _exit(standin: StandInRuntime) -> AskHandler:
     return answer
 
 
+def _enter(driver: WorkloadDriver) -> AskHandler:
+    def answer(argument: bytes) -> bytes:
+        given = _argument(argument, EnterArgument)
+        return msgspec.json.encode(_try(lambda: driver.enter(given.key, given.command, given.variables)))
+
+    return answer
+
+
 def _argument(argument: bytes, kind: type[T]) -> T:
     try:
         return msgspec.json.decode(argument, type=kind)
@@ -90,8 +114,8 @@ def _argument(argument: bytes, kind: type[T]) -> T:
         raise AskError(f"the argument is not understood: {error}") from error
 
 
-def _try(call: Callable[[], None]) -> None:
+def _try(call: Callable[[], T]) -> T:
     try:
-        call()
+        return call()
     except WorkloadError as error:
         raise AskError(str(error)) from error

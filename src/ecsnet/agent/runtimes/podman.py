@@ -20,7 +20,7 @@ from ecsnet.agent.runtimes import logfile
 from ecsnet.agent.runtimes.exits import ExitWatch
 from ecsnet.agent.runtimes.podman_api import Listed, PodmanApi, PodmanError
 from ecsnet.agent.runtimes.podman_store import SOCKET, Store
-from ecsnet.agent.runtimes.runtime import Ended, Found, RuntimeName, WorkloadError
+from ecsnet.agent.runtimes.runtime import Ended, Entry, Found, RuntimeName, WorkloadError
 from ecsnet.hostplan.workload import HealthCheck, Workload
 
 LABEL = "ecsnet.workload"
@@ -101,6 +101,12 @@ class PodmanRuntime:
             return self._api.run(container_name(workload.key), check.arguments, timeout) == 0
         except PodmanError:
             return False
+
+    def enter(self, workload: Workload, command: Sequence[str], extra: Mapping[str, str]) -> Entry:
+        variables = [f"--env={name}={value}" for name, value in extra.items()]
+        name = container_name(workload.key)
+        arguments = self._store.command("exec", "--interactive", "--tty", *variables, name, *command)
+        return Entry(arguments=tuple(arguments), environment=self._store.variables())
 
     def found(self) -> Sequence[Found]:
         if not self._needed():

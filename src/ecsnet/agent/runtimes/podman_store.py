@@ -47,8 +47,11 @@ class Store:
         return ["podman", "--tmpdir", str(RUN / "tmp"), *arguments]
 
     def environment(self) -> Mapping[str, str]:
+        return {**os.environ, **self.variables()}
+
+    def variables(self) -> Mapping[str, str]:
+        """What leads podman to this store."""
         return {
-            **os.environ,
             "CONTAINERS_STORAGE_CONF": str(self._storage_conf),
             "CONTAINERS_CONF": str(self._containers_conf),
         }

@@ -15,7 +15,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from time import monotonic, sleep
 from typing import TypeVar
@@ -25,13 +25,14 @@ import msgspec
 from ecsnet.agent.driver import Namespaces
 from ecsnet.agent.runtimes import logfile
 from ecsnet.agent.runtimes.exits import ExitWatch
-from ecsnet.agent.runtimes.runtime import Ended, Found, RuntimeName, WorkloadError
+from ecsnet.agent.runtimes.room import environment_of, room_of
+from ecsnet.agent.runtimes.runtime import Ended, Entry, Found, RuntimeName, WorkloadError
 from ecsnet.agent.runtimes.supervise import Ending, Running, Specification
+from ecsnet.agent.runtimes.visit import Visit, command_line
 from ecsnet.hostplan.workload import HealthCheck, Workload
 
 T = TypeVar("T", bound=msgspec.Struct)
 
-_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _SETTLE = 5.0
 """Seconds that the supervisor has to write the exit code once the command is gone."""
 
@@ -70,13 +71,10 @@ class ProcessRuntime:
             log.parent.mkdir(parents=True, exist_ok=True)
             given = Specification(
                 key=workload.key,
-                netns=str(self._namespaces.path(workload.netns)),
+                room=room_of(workload, self._namespaces),
                 arguments=arguments,
-                environment={"PATH": _PATH, "HOME": "/", **dict(workload.environment)},
+                environment=environment_of(workload),
                 directory=workload.working_directory or "/",
-                hostname=workload.hostname,
-                resolv_conf=_resolv_conf(workload),
-                hosts="".join(f"{address}\t{name}\n" for address, name in workload.hosts),
                 log=str(log),
             )
             (place / "spec").write_bytes(msgspec.msgpack.encode(given))
@@ -128,9 +126,8 @@ class ProcessRuntime:
         running = _read(self._place(workload.key) / "state", Running)
         if running is None:
             return False
-        entered = ["nsenter", "--target", str(running.process), "--net", "--mount", "--uts", "--", *check.arguments]
-        environment = {"PATH": _PATH, "HOME": "/", **dict(workload.environment)}
-        nothing = subprocess.DEVNULL
+        entered = [*_inside(running), *check.arguments]
+        environment, nothing = environment_of(workload), subprocess.DEVNULL
         try:
             done = subprocess.run(
                 entered, env=environment, stdin=nothing, stdout=nothing, stderr=nothing, timeout=timeout, cwd="/"
@@ -138,6 +135,14 @@ class ProcessRuntime:
         except (OSError, subprocess.TimeoutExpired):
             return False
         return done.returncode == 0
+
+    def enter(self, workload: Workload, command: Sequence[str], extra: Mapping[str, str]) -> Entry:
+        running = _read(self._place(workload.key) / "state", Running)
+        if running is None:
+            raise WorkloadError(f"container {workload.container} does not run")
+        visit = Visit(environment={**environment_of(workload), **extra})
+        arguments, environment = command_line(visit, command)
+        return Entry(arguments=(*_inside(running), *arguments), environment=environment)
 
     def found(self) -> Sequence[Found]:
         result = []
@@ -218,11 +223,9 @@ def _wait(handle: int, timeout: float) -> bool:
     return bool(select.select([handle], [], [], timeout)[0])
 
 
-def _resolv_conf(workload: Workload) -> str | None:
-    if workload.nameserver is None:
-        return None
-    search = f"search {' '.join(workload.search)}\n" if workload.search else ""
-    return f"nameserver {workload.nameserver}\n{search}"
+def _inside(running: Running) -> list[str]:
+    """The beginning of a command line that is run where a container's process is."""
+    return ["nsenter", "--target", str(running.process), "--net", "--mount", "--uts", "--wd", "--"]
 
 
 def _read(path: Path, kind: type[T]) -> T | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -26,6 +26,14 @@ class Found:
     reason: str | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """A command line that runs something in a container, and the variables it needs; to be run inside the world."""
+
+    arguments: tuple[str, ...]
+    environment: Mapping[str, str]
+
+
 Ended = Callable[[Found], None]
 
 
@@ -44,6 +52,12 @@ class Runtime(Protocol):
 
     def probe(self, workload: Workload, check: HealthCheck, timeout: float) -> bool:
         """Run a health check inside a running container, for `timeout` seconds at most; whether it passed."""
+
+    def enter(self, workload: Workload, command: Sequence[str], extra: Mapping[str, str]) -> Entry:
+        """How to run a command in a running container with a terminal, with `extra` variables in its environment.
+
+        Raises WorkloadError.
+        """
 
     def found(self) -> Sequence[Found]:
         """Everything the runtime holds now, ended containers included, as the machine says. Raises WorkloadError."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from ecsnet.agent.detached import DetachedError, DetachedServer
-from ecsnet.agent.runtimes.runtime import Ended, Found, RuntimeName, WorkloadError
+from ecsnet.agent.driver import Namespaces
+from ecsnet.agent.runtimes.room import environment_of, room_of
+from ecsnet.agent.runtimes.runtime import Ended, Entry, Found, RuntimeName, WorkloadError
 from ecsnet.agent.runtimes.standin_protocol import (
     REPLIES,
     Check,
@@ -21,13 +23,15 @@ from ecsnet.agent.runtimes.standin_protocol import (
     Start,
     Stop,
 )
+from ecsnet.agent.runtimes.visit import Visit, command_line
 from ecsnet.hostplan.workload import HealthCheck, Workload
 
 
 class StandInRuntime:
     """`ended` is told about containers that were made to exit; `lost` is called when the server has died."""
 
-    def __init__(self, state: Path, *, ended: Ended, lost: Callable[[], None]) -> None:
+    def __init__(self, state: Path, namespaces: Namespaces, *, ended: Ended, lost: Callable[[], None]) -> None:
+        self._namespaces = namespaces
         self._ended = ended
         self._server: DetachedServer[Request, Reply] = DetachedServer(
             "ecsnet.agent.runtimes.standin_server",
@@ -60,6 +64,12 @@ class StandInRuntime:
         except WorkloadError:
             return False
         return True
+
+    def enter(self, workload: Workload, command: Sequence[str], extra: Mapping[str, str]) -> Entry:
+        """A stand-in has no files and no process: the command is one of this machine, in the task's network."""
+        visit = Visit(environment={**environment_of(workload), **extra}, room=room_of(workload, self._namespaces))
+        arguments, environment = command_line(visit, command)
+        return Entry(arguments=arguments, environment=environment)
 
     def found(self) -> Sequence[Found]:
         if not self._server.running():

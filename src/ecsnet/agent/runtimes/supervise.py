@@ -8,34 +8,24 @@ the lock of the directory: whoever finds the directory locked knows that its sup
 
 from __future__ import annotations
 
-import ctypes
 import os
 import signal
-import socket
 import sys
 from pathlib import Path
 
 import msgspec
 
-from ecsnet.netns import set_namespace
-
-_NEWNS, _NEWUTS = 0x00020000, 0x04000000
-_MS_BIND, _MS_REC, _MS_PRIVATE = 0x1000, 0x4000, 0x40000
-_LIBC = ctypes.CDLL(None, use_errno=True)
+from ecsnet.agent.runtimes.room import Room, move_in
 
 
 class Specification(msgspec.Struct, frozen=True, kw_only=True):
     """What is to be run."""
 
     key: str
-    netns: str
-    """The file that pins the network namespace."""
+    room: Room
     arguments: tuple[str, ...]
     environment: dict[str, str]
     directory: str
-    hostname: str | None
-    resolv_conf: str | None
-    hosts: str
     log: str
 
 
@@ -57,35 +47,12 @@ def write(path: Path, value: msgspec.Struct) -> None:
     temporary.replace(path)
 
 
-def _prepare(directory: Path, specification: Specification) -> None:
-    """Enter the namespaces and put the task's own files over the host's. Raises OSError."""
-    pinned = os.open(specification.netns, os.O_RDONLY | os.O_CLOEXEC)
-    set_namespace(pinned)
-    os.close(pinned)
-    _check(_LIBC.unshare(_NEWNS | _NEWUTS), "unshare")
-    _check(_LIBC.mount(b"none", b"/", None, ctypes.c_ulong(_MS_REC | _MS_PRIVATE), None), "mount")
-    files = {"/etc/hosts": specification.hosts, "/etc/resolv.conf": specification.resolv_conf}
-    for place, text in files.items():
-        if text is not None and os.path.exists(place):
-            own = directory / place.rpartition("/")[2]
-            own.write_text(text)
-            target = os.path.realpath(place).encode()
-            _check(_LIBC.mount(bytes(own), target, None, ctypes.c_ulong(_MS_BIND), None), f"mount over {place}")
-    if specification.hostname:
-        socket.sethostname(specification.hostname)
-
-
-def _check(result: int, what: str) -> None:
-    if result != 0:
-        raise OSError(ctypes.get_errno(), f"{what}: {os.strerror(ctypes.get_errno())}")
-
-
 def main(arguments: list[str]) -> int:
     directory = Path(arguments[0])
     os.set_inheritable(int(arguments[1]), False)
     specification = msgspec.msgpack.decode((directory / "spec").read_bytes(), type=Specification)
     try:
-        _prepare(directory, specification)
+        move_in(specification.room, directory)
         with open("/dev/null", "rb") as nothing, open(specification.log, "ab") as log:
             os.chdir(specification.directory)
             child = os.posix_spawnp(

@@ -23,6 +23,7 @@ from ecsnet.services.ecs.container_instances import (
     set_agent_connected,
     set_status,
 )
+from ecsnet.services.ecs.execute_command import open_session
 from ecsnet.services.ecs.launch import (
     Launch,
     launch,
@@ -79,6 +80,7 @@ __all__ = [
     "need_of",
     "next_provider",
     "no_overrides",
+    "open_session",
     "place",
     "place_waiting",
     "refusal",

@@ -120,6 +120,8 @@ def _container(
     if row.private_ip is not None:
         six = {} if row.ipv6_ip is None else {"ipv6Address": str(row.ipv6_ip)}
         body["networkInterfaces"] = [{"attachmentId": row.attachment, "privateIpv4Address": str(row.private_ip), **six}]
+    if row.execute_command:
+        body["managedAgents"] = [_execute_command_agent(row, container)]
     optional = {
         "runtimeId": container.runtime_id,
         "exitCode": container.exit_code,
@@ -128,6 +130,14 @@ def _container(
         "memoryReservation": _text(override.get("memoryReservation", given.get("memoryReservation"))),
     }
     return body | {name: value for name, value in optional.items() if value is not None}
+
+
+def _execute_command_agent(row: Task, container: Container) -> Mapping[str, Any]:
+    """What runs commands in a container is there as long as the container is (API type ManagedAgent)."""
+    agent: dict[str, Any] = {"name": "ExecuteCommandAgent", "lastStatus": container.last_status}
+    if container.last_status == "RUNNING" and row.started is not None:
+        agent["lastStartedAt"] = row.started
+    return agent
 
 
 def _bindings(row: Task, container: Container) -> list[Mapping[str, Any]]:

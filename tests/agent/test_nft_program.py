@@ -9,7 +9,9 @@ import msgspec
 from ecsnet.agent.drivers.nft import execute
 from ecsnet.agent.drivers.nft_listing import canonical, compare, read
 from ecsnet.agent.drivers.nft_program import NftObject, program
+from ecsnet.agent.drivers.nft_rules import Rule, difference, requests
 from ecsnet.agent.libnftables import NftError
+from ecsnet.agent.netlink import attributes
 from ecsnet.hostplan.kernel import NftChain, NftElement, NftHook, NftRule, NftSet, NftTable
 
 TABLE = NftTable(netns="r1", family="inet", name="ecs", owner='vpc-1 "quoted"\n')
@@ -231,3 +233,42 @@ def test_elements_that_the_packet_path_adds_are_not_ours() -> None:
         "set": {"family": "inet", "name": "lim", "table": "ecs", "type": "ifname", "flags": ["dynamic"], "elem": ["e1"]}
     }
     assert not [key for key in read("r1", listing(entry)).objects if key.startswith("nft-element")]
+
+
+# ── single rules ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def rules(words: str) -> tuple[NftRule, ...]:
+    return tuple(NftRule(text=letter) for letter in words)
+
+
+def test_the_difference_of_two_lists_of_rules_is_between_what_they_share() -> None:
+    for old, new, start, end, more in (
+        ("abcd", "abxcd", 2, 2, "x"),
+        ("abcd", "abcdx", 4, 4, "x"),
+        ("abcd", "xabcd", 0, 0, "x"),
+        ("abcd", "abd", 2, 3, ""),
+        ("aaaa", "aaa", 3, 4, ""),
+        ("aba", "aa", 1, 2, ""),
+        ("abcd", "axcy", 1, 4, "xcy"),
+        ("", "ab", 0, 0, "ab"),
+        ("ab", "", 0, 2, ""),
+    ):
+        found = difference(rules(old), rules(new))
+        assert (found.start, found.end, found.new) == (start, end, rules(more))
+
+
+def test_new_rules_come_before_the_first_that_stays_and_go_by_their_handles() -> None:
+    there = [Rule(bytes([number]), b"old", b"") for number in range(4)]
+    made = [Rule(b"", text, b"comment") for text in (b"one", b"two")]
+    in_the_middle = requests(OWN, difference(rules("abcd"), rules("axyd")), there, made)
+    fields = [attributes(message.body[4:]) for message in in_the_middle]
+    assert [(found.get(4), found.get(6), found.get(3)) for found in fields] == [
+        (b"one", bytes([3]), None),
+        (b"two", bytes([3]), None),
+        (None, None, bytes([1])),
+        (None, None, bytes([2])),
+    ]
+    (at_the_end,) = requests(OWN, difference(rules("abcd"), rules("abcdx")), there, made[:1])
+    assert 6 not in attributes(at_the_end.body[4:])
+    assert at_the_end.flags & 0x800

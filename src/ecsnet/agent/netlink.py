@@ -24,6 +24,7 @@ NETLINK_ROUTE, NETLINK_NETFILTER = 0, 12
 _SOL_NETLINK = 270
 _NETLINK_CAP_ACK, _NETLINK_EXT_ACK, _NETLINK_GET_STRICT_CHK = 10, 11, 12
 _NLMSG_ERROR, _NLMSG_DONE = 2, 3
+_BATCH_BEGIN, _BATCH_END = 16, 17
 _NLM_F_CAPPED, _NLM_F_ACK_TLVS = 0x100, 0x200
 _NLMSGERR_ATTR_MSG = 1
 _HEADER = struct.Struct("=IHHII")
@@ -166,6 +167,26 @@ class Netlink:
         for answer in self.execute(requests):
             if answer is not None:
                 raise answer
+
+    def transaction(self, subsystem: int, generation: int, requests: Sequence[Request]) -> None:
+        """All requests or none of them (nfnetlink.h, NFNL_MSG_BATCH_BEGIN), and none when the subsystem's generation is
+        another one. Raises the first refusal."""
+        head = struct.pack("!BBH", socket.AF_UNSPEC, 0, subsystem)
+        buffer = bytearray(
+            self._pack(Request(type=_BATCH_BEGIN, flags=0, body=head + attribute(1, struct.pack("!I", generation))), 1)
+        )
+        for request in requests:
+            buffer += self._pack(request, NLM_F_REQUEST | NLM_F_ACK)
+            buffer += b"\0" * (-len(buffer) % 4)
+        buffer += self._pack(Request(type=_BATCH_END, flags=0, body=head), NLM_F_REQUEST)
+        self._socket.send(buffer)
+        left = len(requests)
+        while left:
+            for kind, flags, _sequence, payload in self._receive():
+                (code,) = struct.unpack_from("=i", payload)
+                if kind == _NLMSG_ERROR and code:
+                    raise _error(-code, flags, payload)
+                left -= 1
 
     def get(self, request: Request) -> bytes | None:
         """The body of the one message that answers a request, None when there is no such object."""

@@ -10,10 +10,11 @@ from contextlib import contextmanager
 
 from ecsnet.agent.drivers.nft_listing import compare, read
 from ecsnet.agent.drivers.nft_program import NFT_KINDS, Command, NftObject, program
+from ecsnet.agent.drivers.nft_rules import MOST, SUBSYSTEM, Assembler, Difference, difference, listed, requests
 from ecsnet.agent.libnftables import NftContext, NftError
 from ecsnet.agent.namespaces import NamespaceFiles
-from ecsnet.agent.netlink import NETLINK_NETFILTER, Netlink, Request
-from ecsnet.hostplan.kernel import HostObject, NftChain, NftElement, NftSet, NftTable
+from ecsnet.agent.netlink import NETLINK_NETFILTER, Netlink, NetlinkError, Request
+from ecsnet.hostplan.kernel import HostObject, NftChain, NftElement, NftSet, NftTable, set_key
 from ecsnet.netns import set_namespace
 
 _LIBC = ctypes.CDLL(None, use_errno=True)
@@ -41,6 +42,7 @@ class NftDriver:
     def __init__(self, files: NamespaceFiles) -> None:
         self._files = files
         self._rule_sets: dict[str, _RuleSet] = {}
+        self._assembler: Assembler | None = None
         files.on_removed(self._forget)
 
     # ── looking ──────────────────────────────────────────────────────────────────────────────────────────────────
@@ -112,6 +114,8 @@ class NftDriver:
             rule_set = self._rule_set(name)
         except FileNotFoundError:
             return {item.key: f"namespace {name} does not exist" for item in put}
+        if not remove and self._in_place(name, rule_set, put):
+            return {}
         gone = [rule_set.present[key] for key in remove if key in rule_set.present]
         commands = program(put, gone, rule_set.present)
         objects = {item.key: item for item in put}
@@ -125,6 +129,42 @@ class NftDriver:
                     rule_set.present[item.key] = item
 
         return execute(rule_set.context, commands, objects, committed)
+
+    def _in_place(self, name: str, rule_set: _RuleSet, put: list[NftObject]) -> bool:
+        """Put chains that differ in a few rules only. False when these are others, or the kernel refuses: then nothing
+        has changed, and the whole way, which finds out what is refused, is to be gone."""
+        changes: list[tuple[NftChain, NftChain, Difference]] = []
+        for item in put:
+            old = rule_set.present.get(item.key)
+            if not isinstance(item, NftChain) or not isinstance(old, NftChain) or old.hook or item.hook:
+                return False
+            changes.append((old, item, difference(old.rules, item.rules)))
+        size = sum(change.size for _old, _item, change in changes)
+        if not 0 < size <= MOST or any(change.has_sets for _old, _item, change in changes):
+            return False
+        try:
+            with self._files.inside(name), Netlink(NETLINK_NETFILTER) as netlink:
+                messages: list[Request] = []
+                for old, item, change in changes:
+                    there = listed(netlink, item)
+                    if len(there) != len(old.rules):
+                        return False
+                    named = [rule_set.present.get(set_key(name, item.table, each)) for each in change.sets(item)]
+                    sets = [each for each in named if isinstance(each, NftSet)]
+                    made = self._assemble().made(item, change.new, sets) if change.new else []
+                    messages += requests(item, change, there, made)
+                netlink.transaction(SUBSYSTEM, rule_set.generation, messages)
+        except (NftError, NetlinkError):
+            return False
+        rule_set.generation += 1
+        rule_set.present.update((item.key, item) for item in put)
+        return True
+
+    def _assemble(self) -> Assembler:
+        if self._assembler is None:
+            with _throw_away():
+                self._assembler = Assembler()
+        return self._assembler
 
     def _rule_set(self, name: str) -> _RuleSet:
         known = self._rule_sets.get(name)
@@ -142,6 +182,8 @@ class NftDriver:
     def close(self) -> None:
         for name in tuple(self._rule_sets):
             self._forget(name)
+        if self._assembler is not None:
+            self._assembler.close()
 
     # ── asks ─────────────────────────────────────────────────────────────────────────────────────────────────────
 

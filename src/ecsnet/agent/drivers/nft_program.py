@@ -41,7 +41,7 @@ def _table(item: NftTable) -> str:
     return f"add table {item.family} {item.name} {{ comment {_quoted(item.owner)}; }}"
 
 
-def _set(item: NftSet) -> str:
+def set_text(item: NftSet) -> str:
     value = f" : {item.value}" if item.value else ""
     flags = f" flags {','.join(item.flags)};" if item.flags else ""
     size = f" size {item.size};" if item.size else ""
@@ -58,7 +58,7 @@ def _chain(item: NftChain) -> str:
     return f"add chain {item.family} {item.table} {item.name}{spec}"
 
 
-def _rule(item: NftChain, rule: NftRule) -> str:
+def rule_text(item: NftChain, rule: NftRule) -> str:
     comment = f" comment {_quoted(rule.comment)}" if rule.comment else ""
     return f"add rule {item.family} {item.table} {item.name} {rule.text}{comment}"
 
@@ -92,9 +92,9 @@ def _refill(item: NftChain, old: NftObject | None) -> Command:
     """
     known = old.rules if isinstance(old, NftChain) else ()
     if known and item.rules[: len(known)] == known:
-        return _make("\n".join(_rule(item, rule) for rule in item.rules[len(known) :]), item)
+        return _make("\n".join(rule_text(item, rule) for rule in item.rules[len(known) :]), item)
     lines = [_flush(item)] if old is not None else []
-    return _make("\n".join((*lines, *(_rule(item, rule) for rule in item.rules))), item)
+    return _make("\n".join((*lines, *(rule_text(item, rule) for rule in item.rules))), item)
 
 
 def _add_elements(items: list[NftElement]) -> list[Command]:
@@ -153,7 +153,7 @@ def program(put: list[NftObject], remove: list[NftObject], present: Mapping[str,
         commands += [_make(_flush(item), _empty(item)) for item in chains if item.key in present]
         commands += [_delete_chain(item) for item in older_chains]
         commands += [_delete_set(item, present) for item in older_sets]
-    commands += [_make(_set(item), item) for item in sets]
+    commands += [_make(set_text(item), item) for item in sets]
     commands += [_skeleton(item, None if item.key in remade else present.get(item.key)) for item in chains]
     emptied = bool(older_sets or older_chains)
     commands += [

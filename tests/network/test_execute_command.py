@@ -218,6 +218,8 @@ def test_a_command_that_is_not_there_says_so(shop: Shop) -> None:
         assert client.output == b"cannot run no-such-program: No such file or directory\r\n"
     with SessionClient(shop.execute("echo 'half")) as client:
         assert client.until_closed() == "Unable to start command: the command cannot be parsed: No closing quotation"
+    with SessionClient(shop.execute("echo \0")) as client:
+        assert client.until_closed() == "Unable to start command: embedded null byte"
 
 
 def test_no_shell_looks_at_the_command(shop: Shop) -> None:

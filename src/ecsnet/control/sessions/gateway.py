@@ -69,7 +69,7 @@ def starter(world: World, link: Callable[[], AgentLink | None]) -> Start:
             entry = json.loads(await agent.ask("enter", json.dumps(argument).encode()))
             arguments = await asyncio.to_thread(world.enter_command, entry["arguments"])
             return Terminal.start(arguments, {**os.environ, **entry["environment"], MARK: session.id}, size, session.id)
-        except (AskFailed, AgentGoneError, WorldError, OSError) as error:
+        except (AskFailed, AgentGoneError, WorldError, OSError, ValueError) as error:  # ValueError: a NUL in a word
             raise CannotStartError(str(error)) from error
 
     return start

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import signal
 import socket
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
 from data_channel import SessionClient
+from ecsnet.cli import client as cli
 from ecsnet.testing.instance import Instance
 from ecsnet.testing.waiting import eventually
 
@@ -265,6 +267,22 @@ def test_a_process_is_joined_where_it_is(shop: Shop) -> None:
     with SessionClient(shop.execute("sh -c 'pwd; echo $GREETING; readlink /proc/self/ns/mnt'", task=task)) as client:
         client.until_closed()
         assert client.output.decode().split("\r\n") == ["/usr", "from the task", mounts, ""]
+
+
+def test_sessions_do_not_outlive_control(shop: Shop) -> None:
+    """Killed, it cannot end them; the next one does."""
+    with SessionClient(shop.execute("sh -c \"trap '' HUP; echo begun; sleep 98765436; sleep 98765437\"")) as client:
+        client.until("begun")
+        eventually(lambda: running("sleep 98765436"), "it sleeps")
+        os.kill(shop.instance.status()["pid"], signal.SIGKILL)
+        with pytest.raises(AssertionError, match="ended"):
+            client.until_closed()
+    eventually(lambda: cli.running(shop.instance.home) is None, "control is dead")
+    shop.instance.up()
+    assert not running("sleep 98765436")
+    assert not running("sleep 98765437")
+    with SessionClient(shop.execute("echo again")) as client:
+        client.until("again")
 
 
 PLUGIN = """#!{python}

@@ -18,7 +18,7 @@ from ecsnet.aws.http import Head
 from ecsnet.aws.websocket import WebSocket
 from ecsnet.control.sessions.channel import Channel, Left, Ready, Resized, Typed, whole_characters
 from ecsnet.control.sessions.message import MessageError
-from ecsnet.control.sessions.terminal import MARK, Terminal
+from ecsnet.control.sessions.terminal import MARK, Terminal, end_all
 from ecsnet.model.ecs import ExecuteSession
 from ecsnet.model.tables import EXECUTE_SESSIONS, TASKS
 from ecsnet.services.call import Call
@@ -91,9 +91,11 @@ class Sessions:
         self._open: dict[str, _Conversation] = {}
 
     def forget(self) -> None:
-        """Delete what a former control process had promised or opened; nobody can go on with it."""
-        with self._open_call() as call:
-            for row in list(call.tx.rows(EXECUTE_SESSIONS)):
+        """Delete what a former control process had promised, and end what it had opened: nobody can go on with it."""
+        for row in self._store.snapshot.rows(EXECUTE_SESSIONS):
+            if row.open:
+                end_all(row.id)
+            with self._open_call() as call:
                 call.tx.delete(EXECUTE_SESSIONS, row.id)
 
     def committed(self, commit: Commit) -> None:

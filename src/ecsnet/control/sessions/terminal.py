@@ -22,7 +22,7 @@ MARK = "ECSNET_SESSION"
 class Terminal:
     """Made by `start`. Use from the event loop's thread."""
 
-    def __init__(self, master: int, process: subprocess.Popen[bytes], mark: bytes) -> None:
+    def __init__(self, master: int, process: subprocess.Popen[bytes], mark: str) -> None:
         self._master = master
         self._process = process
         self._mark = mark
@@ -56,7 +56,7 @@ class Terminal:
         finally:
             os.close(slave)
         os.set_blocking(master, False)
-        return cls(master, process, f"{MARK}={mark}".encode())
+        return cls(master, process, mark)
 
     async def read(self) -> bytes:
         """The next output; nothing once the command has ended and everything was read."""
@@ -87,8 +87,7 @@ class Terminal:
         """Hang up; whatever the command started ends with it, at the latest by SIGKILL a second later."""
         self._loop.remove_writer(self._master)
         os.close(self._master)
-        for number in (signal.SIGHUP, signal.SIGKILL):
-            await asyncio.to_thread(_end_all, self._mark, number)
+        await asyncio.to_thread(end_all, self._mark)
         await asyncio.to_thread(self._process.wait)
 
     def _write(self) -> None:
@@ -115,12 +114,18 @@ def _settle(future: asyncio.Future[None]) -> Callable[[], None]:
     return lambda: None if future.done() else future.set_result(None)
 
 
-def _end_all(mark: bytes, number: signal.Signals) -> None:
-    """Signal every process that carries a mark, and wait a moment for their ends.
+def end_all(mark: str) -> None:
+    """End every process that carries a mark: SIGHUP, and SIGKILL for what is left after a second. Blocks.
 
     A mark in the environment, because the end of a terminal reaches not everything: `podman exec` leaves its command
     alone when it is hung up, and a command may have begun a session of its own.
     """
+    for number in (signal.SIGHUP, signal.SIGKILL):
+        _signal_all(f"{MARK}={mark}".encode(), number)
+
+
+def _signal_all(mark: bytes, number: signal.Signals) -> None:
+    """Signal them, and wait a moment for their ends."""
     handles = []
     for entry in Path("/proc").iterdir():
         with contextlib.suppress(OSError):  # it has just ended, or is not ours to look at

@@ -29,6 +29,7 @@ from ecsnet.logical.network import (
     Segment,
     TableRoute,
 )
+from ecsnet.model import ec2
 from ecsnet.model import tables as t
 from ecsnet.model.ecs import TaskStatus
 from ecsnet.model.tables import SCHEMA
@@ -106,6 +107,62 @@ def test_a_subnet_without_an_association_uses_the_main_table_and_the_default_acl
     assert segments[rows.identifier("subnet", 3)].acl == rows.DEFAULT_ACL
     assert segments[rows.identifier("subnet", 2)].table == 102
     assert segments[rows.identifier("subnet", 2)].acl == rows.identifier("acl", 2)
+
+
+OPEN = (rows.entry(100), rows.entry(100, egress=True))
+OPEN6 = (rows.entry(101, cidr="::/0"), rows.entry(101, egress=True, cidr="::/0"))
+
+
+@pytest.mark.parametrize(
+    ("entries", "borderless"),
+    [
+        (OPEN, True),
+        ((*OPEN, rows.entry(200, allow=False, protocol="6", ports=(80, 80))), True),
+        ((*OPEN, rows.entry(50, allow=False, protocol="6", ports=(80, 80))), False),
+        ((*OPEN, rows.entry(50, allow=False, egress=True, cidr="10.0.1.0/24")), False),
+        (OPEN[:1], False),
+        (OPEN[1:], False),
+        ((rows.entry(100, cidr="10.0.0.0/16"), OPEN[1]), False),
+        ((rows.entry(100, protocol="6"), OPEN[1]), False),
+        ((), False),
+    ],
+    ids=["open", "never-asked", "in", "out", "no-outbound", "no-inbound", "some", "tcp", "empty"],
+)
+def test_a_network_is_borderless_while_every_acl_admits_everything(
+    entries: tuple[ec2.NetworkAclEntry, ...], borderless: bool
+) -> None:
+    (router,) = compiled(Router, lambda tx: tx.put(t.ACLS, rows.acl(2, *entries)))
+    assert router.borderless is borderless
+
+
+@pytest.mark.parametrize(("entries", "borderless"), [(OPEN, False), ((*OPEN, *OPEN6), True)], ids=["ipv4", "both"])
+def test_with_ipv6_both_versions_count(entries: tuple[ec2.NetworkAclEntry, ...], borderless: bool) -> None:
+    def write(tx: Transaction) -> None:
+        tx.put(t.VPCS, rows.vpc(ipv6="2600:1f18::/56"))
+        tx.put(t.ACLS, rows.acl(1, *OPEN, *OPEN6, default=True))
+        tx.put(t.ACLS, rows.acl(2, *entries))
+
+    (router,) = compiled(Router, write)
+    assert router.borderless is borderless
+
+
+def test_a_subnet_without_an_acl_is_a_border() -> None:
+    def write(tx: Transaction) -> None:
+        tx.put(t.ACLS, rows.acl(2, *OPEN))
+        tx.delete(t.ACLS, rows.DEFAULT_ACL)
+
+    (router,) = compiled(Router, write)
+    assert not router.borderless
+
+
+@pytest.mark.parametrize("table", [1, 9], ids=["a-subnets-table", "a-table-of-nobody-yet"])
+def test_a_network_with_routes_inside_is_not_borderless(table: int) -> None:
+    def write(tx: Transaction) -> None:
+        tx.put(t.ACLS, rows.acl(2, *OPEN))
+        tx.put(t.ROUTE_TABLES, rows.route_table(table, rows.route("10.0.2.0/24", "eni", rows.identifier("eni", 2))))
+
+    (router,) = compiled(Router, write)
+    assert not router.borderless
 
 
 # ── interfaces ───────────────────────────────────────────────────────────────────────────────────────────────────────

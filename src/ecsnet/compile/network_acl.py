@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from ecsnet.compile import facts
-from ecsnet.compile.view import FragmentSpec, View
+from ecsnet.compile.view import FragmentSpec, Query, View
 from ecsnet.logical.network import Acl, AclRule
-from ecsnet.model.ec2 import NetworkAclEntry
+from ecsnet.model.ec2 import NetworkAcl, NetworkAclEntry
 from ecsnet.model.tables import ACLS
 
 _TYPES_OF: Mapping[int | None, int] = {1: 4, 58: 6}
@@ -25,6 +25,25 @@ def acl(view: View, key: str) -> Iterator[Acl]:
         inbound=tuple(_rule(entry) for entry in entries if not entry.egress),
         outbound=tuple(_rule(entry) for entry in entries if entry.egress),
     )
+
+
+def _find_open(view: View, acl: str) -> frozenset[int]:
+    row = view.get(ACLS, acl)
+    return frozenset() if row is None else frozenset(version for version in (4, 6) if _admits_all(row, version))
+
+
+def _admits_all(row: NetworkAcl, version: int) -> bool:
+    for egress in (False, True):
+        entries = (entry for entry in row.entries if entry.egress == egress and entry.cidr.version == version)
+        first = min(entries, key=lambda entry: entry.number, default=None)
+        if first is None or not first.allow or first.protocol != "-1" or first.cidr.prefixlen:
+            return False
+    return True
+
+
+OPEN = Query(name="open_acl", run=_find_open)
+"""The IP versions of which a network ACL admits everything in both directions, by its first entries. The entry with the
+lowest number decides (VPC user guide, "Network ACL rules")."""
 
 
 def _rule(entry: NetworkAclEntry) -> AclRule:

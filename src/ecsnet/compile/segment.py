@@ -38,7 +38,7 @@ def segment(view: View, key: str) -> Iterator[Segment]:
         gateway=None if subnet.cidr is None else subnet.cidr.network_address + 1,
         table=None if table is None else view.project("ordinal", lambda row: row.ordinal, ROUTE_TABLES, table),
         inside_routes=table is not None and view.ask(facts.INSIDE_ROUTES, table),
-        acl=_acl(view, subnet),
+        acl=acl_of(view, subnet),
     )
 
 
@@ -55,7 +55,7 @@ def route_table_of(view: View, subnet: Subnet) -> str | None:
     return None
 
 
-def _acl(view: View, subnet: Subnet) -> str | None:
+def acl_of(view: View, subnet: Subnet) -> str | None:
     """The associated ACL, or the VPC's default one: every subnet has exactly one."""
     for association in view.find(ACL_ASSOCIATIONS_BY_SUBNET, subnet.id):
         own = view.project("vpc", lambda acl: acl.vpc, ACLS, association.acl) == subnet.vpc

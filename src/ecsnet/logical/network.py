@@ -24,6 +24,9 @@ class Router(LogicalObject, frozen=True, kw_only=True, gc=False):
     resolver: IPv4Address
     resolver6: bool = False
     """It listens at the fixed IPv6 address too."""
+    borderless: bool = False
+    """What its ports' groups admitted is stopped by nothing else between two ports: every segment's stateless filter
+    admits everything, and no route leads packets for one port to another one."""
 
 
 class Segment(LogicalObject, frozen=True, kw_only=True, gc=False):

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ecsnet.fabric.kernel import nft, void
+from ecsnet.fabric.kernel import naming, nft, void
 from ecsnet.hostplan.kernel import HostObject, NftRule
 
 SEGMENT = "0x0000ffff"
@@ -24,6 +24,10 @@ _TO_APPLIANCE = "0x00020000"
 FROM_UNCHECKED = 0x40000
 TO_UNCHECKED = "0x00080000"
 NOT_TO_UNCHECKED = "0xfff7ffff"
+
+
+_BOTH_SIDES = 0x3
+_ALL_BITS = 0xF
 
 
 def _tracked(direction: str, bit: int) -> NftRule:
@@ -36,9 +40,21 @@ _UNTRACKED = (
 )
 
 
-def chains(rules: nft.Table) -> Iterator[HostObject]:
+_BETWEEN_PORTS = nft.rule(
+    f'ct mark and 0x{_ALL_BITS:08x} == 0x{_BOTH_SIDES:08x} oifname "{naming.INTERFACE_LINK}*" accept'
+)
+"""A flow that both its ends' groups track, on its way to an interface. The first rule of both gates in a network where
+no border stops what they admitted (`Router.borderless`); that saves every later packet the look-ups of the border. The
+bits say that each end owned its address and neither was passed through, and the link that the packet is not about to
+leave the network: a flow whose destination is gone, or reached by an appliance now, is judged like any other."""
+
+
+def chains(rules: nft.Table, borderless: bool) -> Iterator[HostObject]:
+    shortcut = (_BETWEEN_PORTS,) if borderless else ()
     yield rules.chain(
         "gate_e",
+        *shortcut,
+        nft.rule("jump border"),
         nft.rule(f"meta mark and 0x{FROM_UNCHECKED:08x} != 0 jump transit_e"),
         # An invalid packet has no connection, so that these two never match it.
         _tracked("original", 1),
@@ -50,6 +66,7 @@ def chains(rules: nft.Table) -> Iterator[HostObject]:
     )
     yield rules.chain(
         "gate_i",
+        *shortcut,
         # Here and not at the border: AWS asks the sender's groups and network ACL before the route table.
         void.drop(),
         nft.rule(f"meta mark and {TO_UNCHECKED} != 0 jump transit_i"),

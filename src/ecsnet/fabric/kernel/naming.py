@@ -28,6 +28,9 @@ _GATEWAYS = {"igw": "g", "eigw": "x"}
 _HEX = re.compile(r"[0-9a-f]+")
 _LINK_DIGITS = 12
 
+INTERFACE_LINK = "e"
+"""How the names of interfaces' links begin, and no other link's of a router."""
+
 _FIRST_TABLE = 1000
 """Below are the kernel's own route tables (253 to 255)."""
 
@@ -103,7 +106,7 @@ def nat_gateway_namespace(nat: str) -> str:
 
 def interface_link(interface: str) -> str:
     """The router's end of an interface's veth."""
-    return _short("e", interface)
+    return _short(INTERFACE_LINK, interface)
 
 
 def uplink(gateway: str) -> str:

@@ -37,8 +37,12 @@ def lower(segment: Segment) -> Iterator[HostObject]:
     yield rules.verdict("acl_out", nft.mark(segment.number), "jump", _filter(segment, "out"))
     own = naming.own_network_chain(segment.id)
     networks = (network for network in (segment.network, segment.network6) if network is not None)
-    yield rules.chain(own, *(nft.rule(nft.network("daddr", network), "accept") for network in networks))
-    yield rules.verdict("own_network", nft.mark(segment.number), "jump", own)
+    yield rules.chain(
+        own,
+        *(nft.rule(nft.network("daddr", network), "return") for network in networks),
+        nft.rule(router.leave_segment()),
+    )
+    yield rules.verdict("own_network", nft.mark(segment.number), "goto", own)
 
 
 def _policy(segment: Segment, netns: str) -> Iterator[PolicyRule]:
@@ -74,7 +78,7 @@ def _border(rules: nft.Table, segment: Segment) -> NftChain:
     """What goes to the segment's ports. One chain, so that associating another ACL does not change every port."""
     return rules.chain(
         naming.subnet_chain(segment.id),
-        nft.rule(f"meta mark and {gates.SEGMENT} == {nft.mark(segment.number)} accept"),
+        nft.rule(f"meta mark and {gates.SEGMENT} == {nft.mark(segment.number)} return"),
         nft.rule(router.leave_segment()),
         nft.rule(f"goto {_filter(segment, 'in')}"),
     )

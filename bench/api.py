@@ -65,7 +65,7 @@ def serve_ecsnet(port: int, directory: Path) -> None:
         return None
 
     app = make_app(
-        store=Store(directory / "store.db", SCHEMA),
+        store=Store(directory / "store.journal", SCHEMA),
         services=SERVICES,
         ids=RandomIds(),
         clock=time.time,

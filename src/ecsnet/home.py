@@ -23,7 +23,7 @@ class Home:
 
     @property
     def store(self) -> Path:
-        return self.path / "store.db"
+        return self.path / "store.journal"
 
     @property
     def control_log(self) -> Path:

@@ -15,6 +15,7 @@ R = TypeVar("R", bound=Record)
 
 Rows = immutables.Map[str, Any]
 Members = immutables.Map[str, None]
+Values = immutables.Map[str, Members]
 _NO_ROWS: Rows = immutables.Map()
 _NO_MEMBERS: Members = immutables.Map()
 
@@ -44,8 +45,9 @@ class Snapshot:
     """All tables and indexes at `revision`. Taking one costs nothing; it never changes."""
 
     revision: int
-    tables: immutables.Map[str, Rows]
-    indexes: immutables.Map[str, immutables.Map[str, Members]]
+    tables: dict[str, Rows]
+    """By name, and so are the indexes; plain dicts, which nobody changes, because nothing is looked up as often."""
+    indexes: dict[str, Values]
 
     def get(self, table: Table[R], key: str) -> R | None:
         return cast("R | None", self.tables.get(table.name, _NO_ROWS).get(key))
@@ -65,6 +67,6 @@ def empty(schema: Schema) -> Snapshot:
     """The snapshot of a store that holds nothing."""
     return Snapshot(
         revision=0,
-        tables=immutables.Map({table.name: _NO_ROWS for table in schema.tables}),
-        indexes=immutables.Map({index.name: immutables.Map() for index in schema.indexes}),
+        tables={table.name: _NO_ROWS for table in schema.tables},
+        indexes={index.name: immutables.Map() for index in schema.indexes},
     )

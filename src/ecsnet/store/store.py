@@ -1,13 +1,14 @@
-"""SQLite (WAL) as the one truth, an immutable snapshot in front of it, and a change feed.
+"""A journal as the one truth, an immutable snapshot in front of it, and a change feed.
 
-Rows and their entry in `changes` are written in one SQLite transaction per `Store.transaction`; only then does the
-snapshot move. `synchronous=NORMAL` survives `kill -9` of the process (committed pages are in the page cache).
+Each `Store.transaction` adds one line to the journal, `[revision, [[table, key, record or null], ...]]`; only then
+does the snapshot move. Opening reads the lines in order. A journal that has outgrown what the store holds is replaced
+by one that has each row once.
 """
 
 from __future__ import annotations
 
 import ipaddress
-import sqlite3
+import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ import immutables
 import msgspec
 
 from ecsnet.model.base import Record
+from ecsnet.store.journal import Journal
 from ecsnet.store.schema import Index, Schema, Table
 from ecsnet.store.snapshot import Members, Snapshot, empty
 
@@ -32,6 +34,7 @@ _ADDRESS_TYPES = (
     ipaddress.IPv6Interface,
 )
 _NO_MEMBERS: Members = immutables.Map()
+_NO_VALUES: frozenset[str] = frozenset()
 
 
 def _encode(value: Any) -> Any:
@@ -49,6 +52,23 @@ def _decode(kind: type, value: Any) -> Any:
 
 
 _ENCODER = msgspec.json.Encoder(enc_hook=_encode)
+
+
+def _line(revision: int, rows: list[tuple[str, str, Record | None]]) -> bytes:
+    """A line of the journal; JSON has no newline of its own."""
+    return _ENCODER.encode((revision, rows)) + b"\n"
+
+
+_LINE = msgspec.json.Decoder(tuple[int, list[tuple[str, str, msgspec.Raw]]])
+
+_LEAST = 32 << 20
+_GROWTH = 4
+"""A journal is replaced beyond `_LEAST` bytes and `_GROWTH` times what the last replacement wrote.
+
+So a byte of a change costs at most a third of a byte of rewriting, and a start reads little more than it needs.
+"""
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,13 +135,15 @@ class Transaction:
             self._write(table, key, before, None)
 
     def _write(self, table: Table[R], key: str, before: R | None, after: R | None) -> None:
+        if not self._changed:
+            self._tables = self._tables.copy()
+            self._indexes = self._indexes.copy()
         self._changed.setdefault((table.name, key), before)
         rows = self._tables[table.name]
-        rows = rows.delete(key) if after is None else rows.set(key, after)
-        self._tables = self._tables.set(table.name, rows)
+        self._tables[table.name] = rows.delete(key) if after is None else rows.set(key, after)
         for index in self._schema.by_table[table.name]:
-            old = set(index.values(before)) if before is not None else set()
-            new = set(index.values(after)) if after is not None else set()
+            old = set(index.values(before)) if before is not None else _NO_VALUES
+            new = set(index.values(after)) if after is not None else _NO_VALUES
             if old == new:
                 continue
             values = self._indexes[index.name]
@@ -130,7 +152,7 @@ class Transaction:
                 values = values.set(value, members) if members else values.delete(value)
             for value in new - old:
                 values = values.set(value, values.get(value, _NO_MEMBERS).set(key, None))
-            self._indexes = self._indexes.set(index.name, values)
+            self._indexes[index.name] = values
 
     def changes(self) -> tuple[Change, ...]:
         """The net effect so far; rows that came back to what they were are left out."""
@@ -146,49 +168,44 @@ class Transaction:
 
 
 class Store:
-    """Owns the database file and the current snapshot. One thread writes; anybody may keep a snapshot."""
+    """Owns the journal and the current snapshot. One thread writes; anybody may keep a snapshot."""
 
-    def __init__(self, path: Path | None, schema: Schema, *, durable: bool = False) -> None:
+    def __init__(self, path: Path | None, schema: Schema) -> None:
         """Open (or create) the store at `path`; None keeps it in memory only.
 
-        `durable` syncs every commit to disk (`synchronous=FULL`), which also survives power loss.
-
-        Raises msgspec.ValidationError when a stored row does not fit its record type.
+        Raises msgspec.DecodeError when a line is damaged or a stored row does not fit its record type.
         """
         self._schema = schema
         self._listeners: list[Listener] = []
-        self._db = sqlite3.connect(
-            path if path is not None else ":memory:", isolation_level=None, check_same_thread=False
-        )
-        # Every page that a commit touches is copied to the log; most rows are half a kilobyte. Small pages and a cache
-        # that holds the tables halve the cost of a commit.
-        self._db.execute("pragma page_size=1024")
-        self._db.execute("pragma cache_size=-64000")
-        self._db.execute("pragma journal_mode=wal")
-        self._db.execute(f"pragma synchronous={'full' if durable else 'normal'}")
-        # A checkpoint syncs the file and takes milliseconds: every 2,000 calls instead of every 200.
-        self._db.execute("pragma wal_autocheckpoint=10000")
-        # One tree in the order of revisions: each page that a commit touches costs it about 5 µs.
-        self._db.execute(
-            "create table if not exists changes "
-            "(revision integer, tbl text, key text, primary key (revision, tbl, key)) without rowid"
-        )
-        for table in schema.tables:
-            self._db.execute(
-                f'create table if not exists "{table.name}" '
-                "(key text primary key, revision integer, body text) without rowid"
-            )
-        self.snapshot = self._load()
+        self._journal = Journal(path) if path is not None else None
+        self._limit = _LEAST
+        self.snapshot = empty(schema)
+        if self._journal is not None:
+            self.snapshot = self._load(self._journal)
+            if self._journal.size > self._limit:
+                self._shorten(self._journal)
 
-    def _load(self) -> Snapshot:
+    def _load(self, journal: Journal) -> Snapshot:
+        revision = 0
+        bodies: dict[str, dict[str, msgspec.Raw]] = {table.name: {} for table in self._schema.tables}
+        for number, line in enumerate(journal.lines(), 1):
+            try:
+                revision, rows = _LINE.decode(line)
+            except msgspec.DecodeError as error:
+                error.add_note(f"Line {number} of {journal.path} is damaged.")
+                raise
+            for name, key, body in rows:
+                # A table that is no longer declared has no reader.
+                if name in bodies:
+                    bodies[name][key] = body
         tx = Transaction(self._schema, empty(self._schema))
         for table in self._schema.tables:
-            decoder = msgspec.json.Decoder(table.record, dec_hook=_decode)
-            for (body,) in self._db.execute(f'select body from "{table.name}"'):
-                tx.put(table, decoder.decode(body))
-        # The newest change carries the revision. Older ones have no reader any more: who starts reads the snapshot.
-        self._db.execute("delete from changes where revision < (select max(revision) from changes)")
-        return tx.result(self._db.execute("select max(revision) from changes").fetchone()[0] or 0)
+            decoder = msgspec.json.Decoder(table.record | None, dec_hook=_decode)
+            for body in bodies[table.name].values():
+                record = decoder.decode(body)
+                if record is not None:
+                    tx.put(table, record)
+        return tx.result(revision)
 
     def subscribe(self, listener: Listener) -> None:
         """Call `listener` after every commit that changed something, in order, on the writer's thread."""
@@ -212,28 +229,28 @@ class Store:
         if not changes:
             return
         revision = self.snapshot.revision + 1
-        db = self._db
-        db.execute("begin immediate")
-        try:
-            for change in changes:
-                if change.after is None:
-                    db.execute(f'delete from "{change.table}" where key = ?', (change.key,))
-                else:
-                    body = _ENCODER.encode(change.after).decode()
-                    db.execute(
-                        f'insert into "{change.table}" values (?, ?, ?) on conflict (key) do update '
-                        "set revision = excluded.revision, body = excluded.body",
-                        (change.key, revision, body),
-                    )
-            db.executemany("insert into changes values (?, ?, ?)", [(revision, c.table, c.key) for c in changes])
-            db.execute("commit")
-        except BaseException:
-            db.execute("rollback")
-            raise
+        # Without a journal too: a record that cannot be stored is a fault wherever it is put.
+        line = _line(revision, [(change.table, change.key, change.after) for change in changes])
+        if self._journal is not None:
+            self._journal.append(line)
         before, self.snapshot = self.snapshot, tx.result(revision)
         commit = Commit(before=before, after=self.snapshot, changes=changes)
         for listener in self._listeners:
             listener(commit)
+        if self._journal is not None and self._journal.size > self._limit:
+            self._shorten(self._journal)
+
+    def _shorten(self, journal: Journal) -> None:
+        """Let the journal begin anew with each row of the snapshot once."""
+        snapshot = self.snapshot
+        try:
+            journal.replace(
+                _line(snapshot.revision, [(table, key, record) for key, record in rows.items()])
+                for table, rows in snapshot.tables.items()
+            )
+        except OSError as error:
+            log.warning("the journal of the store goes on growing, it could not be written anew: %s", error)
+        self._limit = max(_LEAST, _GROWTH * journal.size)
 
     def clear(self) -> None:
         """Delete every row of every table as one commit (the reset of a test suite)."""
@@ -243,4 +260,5 @@ class Store:
                     tx.delete(table, key)
 
     def close(self) -> None:
-        self._db.close()
+        if self._journal is not None:
+            self._journal.close()

@@ -37,7 +37,7 @@ class Lifecycle(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.directory = tempfile.TemporaryDirectory()
-        self.path = Path(self.directory.name) / "store.db"
+        self.path = Path(self.directory.name) / "store.journal"
         self.cloud = Cloud(store=Store(self.path, SCHEMA))
         self.last: dict[str, TaskStatus] = {}
 

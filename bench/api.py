@@ -75,7 +75,10 @@ def serve_ecsnet(port: int, directory: Path) -> None:
         applied=applied,
         routes={},
     )
+    # As the daemon has it.
+    gc.collect()
     gc.freeze()
+    gc.set_threshold(50_000, 50, 100)
     asyncio.run(make_server(app, port=port).serve())
 
 

@@ -6,6 +6,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import Protocol, assert_never
 
+import msgspec
+
 from ecsnet.aws.http import Head, Send
 from ecsnet.model.base import scope
 from ecsnet.model.tables import SEEDED_ACCOUNTS
@@ -25,8 +27,7 @@ class Forwarder(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Caller:
+class Caller(msgspec.Struct, frozen=True, kw_only=True):
     """On whose behalf an operation runs, and where."""
 
     account: str

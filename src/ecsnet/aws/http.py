@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, MutableMapping
-from dataclasses import dataclass
 from typing import Any
+
+import msgspec
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -25,8 +26,8 @@ BODY_TIMEOUT = 30.0
 _SLOW = "the body took too long"
 
 
-@dataclass(frozen=True, slots=True)
-class Head:
+# Structs here and wherever else every request makes a value: a frozen dataclass takes ten times as long to make.
+class Head(msgspec.Struct, frozen=True):
     """The head of a request; header names are lower-case, `target` is the path as sent (still percent-encoded)."""
 
     method: str
@@ -51,16 +52,14 @@ def head_of(scope: Scope) -> Head:
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HttpRequest:
+class HttpRequest(msgspec.Struct, frozen=True, kw_only=True):
     """A whole request, as the handlers of `/_ecsnet/...` get it."""
 
     head: Head
     body: bytes
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HttpReply:
+class HttpReply(msgspec.Struct, frozen=True, kw_only=True):
     """A reply; a body that is an iterator is sent in chunks as it comes (live views)."""
 
     status: int = 200

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from urllib.parse import parse_qs
+
+import msgspec
 
 from ecsnet.aws.http import Head
 
@@ -15,8 +16,7 @@ _ACCOUNT = re.compile(r"[0-9]{12}")
 _REGION = re.compile(r"[a-z0-9-]{1,32}")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Credential:
+class Credential(msgspec.Struct, frozen=True, kw_only=True):
     """What a request's signature names; empty strings where it says nothing (unsigned, or signed in an old way)."""
 
     access_key: str = ""

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from typing import Any
+
+import msgspec
 
 from ecsnet.aws.errors import Protocol
 from ecsnet.aws.http import (
@@ -32,8 +33,7 @@ _CLASSIC_LOAD_BALANCING = "2012-06-01"
 """The API version of Classic Load Balancers, which share their signing name with Elastic Load Balancing v2."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Own:
+class Own(msgspec.Struct, frozen=True, kw_only=True):
     """An operation of one of our services; `payload` is what its protocol's parser takes."""
 
     service: OwnService
@@ -42,15 +42,13 @@ class Own:
     payload: Any
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Foreign:
+class Foreign(msgspec.Struct, frozen=True, kw_only=True):
     """A request to a service that is not ours, with its body still to be read."""
 
     body: AsyncIterator[bytes]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Target:
+class Target(msgspec.Struct, frozen=True, kw_only=True):
     """What the head alone says: the service, if it is ours, and the protocol. `operation` as far as it is known."""
 
     service: OwnService | None

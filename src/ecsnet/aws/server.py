@@ -15,7 +15,7 @@ KEEP_ALIVE = 120
 
 
 class _JoinedWrites:
-    """A transport that sends what is written in one turn of the event loop with one system call.
+    """A transport that sends a reply with one system call, or as much of it as one turn of the event loop writes.
 
     uvicorn writes head and body of a reply apart: two system calls, and a client that is woken twice (0.06 ms of the
     0.6 ms of a small reply).
@@ -30,14 +30,14 @@ class _JoinedWrites:
 
     def write(self, data: bytes) -> None:
         if not self._held:
-            self._loop.call_soon(self._flush)
+            self._loop.call_soon(self.flush)
         self._held.append(data)
 
     def close(self) -> None:
-        self._flush()
+        self.flush()
         self._transport.close()
 
-    def _flush(self) -> None:
+    def flush(self) -> None:
         if self._held:
             held, self._held = self._held, []
             self._transport.write(b"".join(held))
@@ -48,7 +48,13 @@ class _JoinedWrites:
 
 class _Protocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(_JoinedWrites(transport, self.loop))  # type: ignore[arg-type]
+        self._joined = _JoinedWrites(transport, self.loop)
+        super().connection_made(self._joined)  # type: ignore[arg-type]
+
+    def on_response_complete(self) -> None:
+        # At once: what there is to do after a reply is done while the client reads it.
+        self._joined.flush()
+        super().on_response_complete()
 
 
 def make_server(app: AsgiApp, *, host: str = "127.0.0.1", port: int = 4566) -> uvicorn.Server:

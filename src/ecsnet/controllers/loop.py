@@ -6,7 +6,6 @@ at the start.
 
 from __future__ import annotations
 
-import dataclasses
 import heapq
 import itertools
 import logging
@@ -14,6 +13,8 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
+
+import msgspec
 
 from ecsnet.controllers import (
     auto_scaling,
@@ -151,7 +152,7 @@ class Controllers:
                 if home is None:
                     due[mark] = None
                     continue
-                call = dataclasses.replace(blank, account=home[0], region=home[1], now=now)
+                call = msgspec.structs.replace(blank, account=home[0], region=home[1], now=now)
                 due[mark] = controller.step(call, mark[1])
         return due
 

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from ipaddress import IPv6Network
 from typing import Any, Protocol
 
+import msgspec
+
 from ecsnet.store.snapshot import Reader
 from ecsnet.store.store import Transaction
 
@@ -54,8 +56,7 @@ class Ids(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Call:
+class Call(msgspec.Struct, frozen=True, kw_only=True):
     """Everything an operation may use besides its parameters."""
 
     tx: Transaction

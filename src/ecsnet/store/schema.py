@@ -5,7 +5,7 @@ A table and an index are plain values; `ecsnet.model.tables.SCHEMA` lists all of
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
@@ -16,7 +16,7 @@ R = TypeVar("R", bound=Record)
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Table(Generic[R]):
-    """A table: `name` (also its SQLite name), the record type and the function that gives a record's key."""
+    """A table: `name` (also in the journal), the record type and the function that gives a record's key."""
 
     name: str
     record: type[R]
@@ -29,7 +29,7 @@ class Index(Generic[R]):
 
     name: str
     table: Table[R]
-    values: Callable[[R], Iterable[str]]
+    values: Callable[[R], Collection[str]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

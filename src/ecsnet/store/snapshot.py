@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar, cast
 
 import immutables
+import msgspec
 
 from ecsnet.model.base import Record
 from ecsnet.store.schema import Index, Schema, Table
@@ -40,8 +40,7 @@ class Reader(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Snapshot:
+class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     """All tables and indexes at `revision`. Taking one costs nothing; it never changes."""
 
     revision: int

@@ -11,7 +11,6 @@ import ipaddress
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -34,7 +33,6 @@ _ADDRESS_TYPES = (
     ipaddress.IPv6Interface,
 )
 _NO_MEMBERS: Members = immutables.Map()
-_NO_VALUES: frozenset[str] = frozenset()
 
 
 def _encode(value: Any) -> Any:
@@ -71,8 +69,7 @@ So a byte of a change costs at most a third of a byte of rewriting, and a start 
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Change:
+class Change(msgspec.Struct, frozen=True, kw_only=True):
     """One changed row: its table, its key, and the record before and after (None where there is none)."""
 
     table: str
@@ -81,8 +78,7 @@ class Change:
     after: Record | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Commit:
+class Commit(msgspec.Struct, frozen=True, kw_only=True):
     """What one transaction did. `before` and `after` are the snapshots around it."""
 
     before: Snapshot
@@ -142,15 +138,15 @@ class Transaction:
         rows = self._tables[table.name]
         self._tables[table.name] = rows.delete(key) if after is None else rows.set(key, after)
         for index in self._schema.by_table[table.name]:
-            old = set(index.values(before)) if before is not None else _NO_VALUES
-            new = set(index.values(after)) if after is not None else _NO_VALUES
+            old = index.values(before) if before is not None else ()
+            new = index.values(after) if after is not None else ()
             if old == new:
                 continue
             values = self._indexes[index.name]
-            for value in old - new:
+            for value in set(old).difference(new) if old else ():
                 members = values[value].delete(key)
                 values = values.set(value, members) if members else values.delete(value)
-            for value in new - old:
+            for value in set(new).difference(old) if old else new:
                 values = values.set(value, values.get(value, _NO_MEMBERS).set(key, None))
             self._indexes[index.name] = values
 
@@ -164,6 +160,8 @@ class Transaction:
         return tuple(result)
 
     def result(self, revision: int) -> Snapshot:
+        """The snapshot with what was written; it does not see what is written later."""
+        self._changed = {}
         return Snapshot(revision=revision, tables=self._tables, indexes=self._indexes)
 
 

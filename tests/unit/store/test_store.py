@@ -92,6 +92,16 @@ def test_a_snapshot_never_changes() -> None:
     assert not store.snapshot.keys(VPCS_BY_SCOPE, scope("123456789012", "us-east-1"))
 
 
+def test_a_transaction_kept_beyond_its_end_changes_nothing() -> None:
+    store = Store(None, SCHEMA)
+    with store.transaction() as tx:
+        tx.put(VPCS, vpc(1))
+    tx.put(VPCS, vpc(2))
+    tx.delete(VPCS, "vpc-1")
+    assert [row.id for row in store.snapshot.rows(VPCS)] == ["vpc-1"]
+    assert list(store.snapshot.keys(VPCS_BY_SCOPE, scope("123456789012", "us-east-1"))) == ["vpc-1"]
+
+
 def test_a_reopened_store_holds_the_same(tmp_path: Path) -> None:
     path = tmp_path / "store.journal"
     store = Store(path, SCHEMA)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 
+import msgspec
+
 from ecsnet.model import tables
 from ecsnet.services.call import AwsError
 from ecsnet.services.cloudformation.resources.base import (
@@ -39,7 +41,7 @@ def _create(env: Env, p: Properties) -> Made:
     )
     pcx = reply["VpcPeeringConnection"]["VpcPeeringConnectionId"]
     if reply["VpcPeeringConnection"]["Status"]["Code"] == "pending-acceptance":
-        far = dataclasses.replace(env.call, account=account, region=p.get("PeerRegion") or env.call.region)
+        far = msgspec.structs.replace(env.call, account=account, region=p.get("PeerRegion") or env.call.region)
         dataclasses.replace(env, call=far).run("ec2", "AcceptVpcPeeringConnection", {"VpcPeeringConnectionId": pcx})
     return _made(pcx)
 

@@ -45,6 +45,9 @@ _SLOW_LOOK = 60.0
 themselves)."""
 
 
+_MUCH = 1_000
+"""Objects of one change of the plan after which the plan counts as another one."""
+
 NOTES = ("cpu and memory limits of containers are not enforced",)
 """What `ecsnet status` says that is not enforced: containers run without control groups of their own."""
 
@@ -142,9 +145,10 @@ class Agent:
                 if isinstance(message, Sync):
                     self._speed = message.speed
                     self.converge.sync(message)
-                    gc.freeze()  # a plan lives long, and is not looked through for garbage again and again
                 else:
                     self.converge.delta(message)
+                if isinstance(message, Sync) or len(message.put) >= _MUCH:
+                    gc.freeze()  # a plan lives long, and is not looked through for garbage again and again
             if look:
                 self.converge.ask_read_back()
             for driver, keys, seen in suspicions:

@@ -27,8 +27,10 @@ _MOST_ATTEMPTS = 50
 class _RuleSet:
     """What the driver knows of one namespace."""
 
-    def __init__(self, context: NftContext, generation: int) -> None:
+    def __init__(self, context: NftContext, netlink: Netlink, generation: int) -> None:
         self.context = context
+        self.netlink = netlink
+        """Kept open: closing a socket that has just deleted rules waits for the kernel's clean-up of them (10 ms)."""
         self.generation = generation
         """The kernel's count of committed transactions; another number than expected means that somebody else wrote."""
         self.present: dict[str, NftObject] = {}
@@ -114,7 +116,7 @@ class NftDriver:
             rule_set = self._rule_set(name)
         except FileNotFoundError:
             return {item.key: f"namespace {name} does not exist" for item in put}
-        if not remove and self._in_place(name, rule_set, put):
+        if not remove and self._in_place(rule_set, put):
             return {}
         gone = [rule_set.present[key] for key in remove if key in rule_set.present]
         commands = program(put, gone, rule_set.present)
@@ -130,7 +132,7 @@ class NftDriver:
 
         return execute(rule_set.context, commands, objects, committed)
 
-    def _in_place(self, name: str, rule_set: _RuleSet, put: list[NftObject]) -> bool:
+    def _in_place(self, rule_set: _RuleSet, put: list[NftObject]) -> bool:
         """Put chains that differ in a few rules only. False when these are others, or the kernel refuses: then nothing
         has changed, and the whole way, which finds out what is refused, is to be gone."""
         changes: list[tuple[NftChain, NftChain, Difference]] = []
@@ -143,17 +145,16 @@ class NftDriver:
         if not 0 < size <= MOST or any(change.has_sets for _old, _item, change in changes):
             return False
         try:
-            with self._files.inside(name), Netlink(NETLINK_NETFILTER) as netlink:
-                messages: list[Request] = []
-                for old, item, change in changes:
-                    there = listed(netlink, item)
-                    if len(there) != len(old.rules):
-                        return False
-                    named = [rule_set.present.get(set_key(name, item.table, each)) for each in change.sets(item)]
-                    sets = [each for each in named if isinstance(each, NftSet)]
-                    made = self._assemble().made(item, change.new, sets) if change.new else []
-                    messages += requests(item, change, there, made)
-                netlink.transaction(SUBSYSTEM, rule_set.generation, messages)
+            messages: list[Request] = []
+            for old, item, change in changes:
+                there = listed(rule_set.netlink, item)
+                if len(there) != len(old.rules):
+                    return False
+                named = [rule_set.present.get(set_key(item.netns, item.table, each)) for each in change.sets(item)]
+                sets = [each for each in named if isinstance(each, NftSet)]
+                made = self._assemble().made(item, change.new, sets) if change.new else []
+                messages += requests(item, change, there, made)
+            rule_set.netlink.transaction(SUBSYSTEM, rule_set.generation, messages)
         except (NftError, NetlinkError):
             return False
         rule_set.generation += 1
@@ -170,14 +171,15 @@ class NftDriver:
         known = self._rule_sets.get(name)
         if known is None:
             with self._files.inside(name):
-                context = NftContext()
-            known = self._rule_sets[name] = _RuleSet(context, self._generation(name))
+                context, netlink = NftContext(), Netlink(NETLINK_NETFILTER)
+            known = self._rule_sets[name] = _RuleSet(context, netlink, self._generation(name))
         return known
 
     def _forget(self, name: str) -> None:
         known = self._rule_sets.pop(name, None)
         if known is not None:
             known.context.close()
+            known.netlink.close()
 
     def close(self) -> None:
         for name in tuple(self._rule_sets):

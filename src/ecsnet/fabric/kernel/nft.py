@@ -118,6 +118,11 @@ def mark(number: int) -> str:
     return f"0x{number:08x}"
 
 
+def priority(number: int) -> str:
+    """A packet priority inside an element, as nft prints it."""
+    return f"0:{number:x}"
+
+
 def concat(*fields: str | IPv4Address | IPv6Address) -> str:
     return " . ".join(str(field) for field in fields)
 

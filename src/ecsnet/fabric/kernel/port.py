@@ -138,7 +138,7 @@ def _filter(port: Port) -> Iterator[HostObject]:
         if port.checked:
             sender = nft.concat(link, port.mac, address)
             yield rules.element(f"source{version}", sender, nft.mark(port.segment_number))
-            yield rules.verdict(f"receiver{version}", nft.concat(link, address), "goto", border)
+            yield rules.element(f"receiver{version}", nft.concat(link, address), nft.priority(port.segment_number))
         else:
             yield rules.element(f"own{version}", nft.concat(address, link))
         if isinstance(address, IPv4Address):
@@ -185,7 +185,7 @@ def _publish(port: Port, after: tuple[str, ...]) -> Iterator[NftElement]:
     netns = naming.router_namespace(port.router)
     link = nft.link(naming.interface_link(port.id))
     judges = tuple(chain_key(netns, naming.TABLE, name) for name in ("pre_raw", "border", "gate_e", "gate_i"))
-    outbound = segment.outbound_key(port.router, port.segment_number)
+    borders = segment.border_keys(port.router, port.segment_number)
     for direction in ("out", "in"):
         chain = naming.union_chain(port.groups, direction) if port.filtered else None
         yield rules.element(
@@ -195,5 +195,5 @@ def _publish(port: Port, after: tuple[str, ...]) -> Iterator[NftElement]:
             uses_chain=chain,
             publish=True,
             owner=port.id,
-            after=(*after, *judges, outbound),
+            after=(*after, *judges, *borders),
         )

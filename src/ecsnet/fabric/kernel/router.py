@@ -72,8 +72,9 @@ _SETS: tuple[tuple[str, str, str | None], ...] = (
     ("source4", "ifname . ether_addr . ipv4_addr", "mark"),
     ("source6", "ifname . ether_addr . ipv6_addr", "mark"),
     ("unchecked", "ifname . ether_addr", "mark"),
-    ("receiver4", "ifname . ipv4_addr", "verdict"),
-    ("receiver6", "ifname . ipv6_addr", "verdict"),
+    ("receiver4", "ifname . ipv4_addr", "classid"),
+    ("receiver6", "ifname . ipv6_addr", "classid"),
+    ("borders", "classid", "verdict"),
     ("receiver_any", "ifname", "verdict"),
     ("source_prefixes", "ifname", "verdict"),
     ("receiver_prefixes", "ifname", "verdict"),
@@ -175,8 +176,10 @@ def _borders(rules: nft.Table) -> Iterator[HostObject]:
     )
     yield rules.chain(
         "border",
-        nft.rule("oifname . ip daddr vmap @receiver4"),
-        nft.rule("oifname . ip6 daddr vmap @receiver6"),
+        # The segment's number goes by way of the packet's priority, which nothing here reads: after every new rule the
+        # kernel walks all elements of every verdict map, so that one for each address would make rules slow.
+        nft.rule("meta priority set oifname . ip daddr map @receiver4 meta priority vmap @borders"),
+        nft.rule("meta priority set oifname . ip6 daddr map @receiver6 meta priority vmap @borders"),
         nft.rule("oifname @uplinks goto border_uplink"),
         nft.rule(f'oifname "{void.LINK}" goto border_void'),
         # A miss of the map leaves the mark set; a port's prefix chain takes it away again.

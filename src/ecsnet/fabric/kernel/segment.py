@@ -33,7 +33,9 @@ def lower(segment: Segment) -> Iterator[HostObject]:
     if segment.gateway is not None:
         yield Address(netns=netns, link="lo", address=f"{segment.gateway}/32")
     yield from _policy(segment, netns)
-    yield _border(rules, segment)
+    border = _border(rules, segment)
+    yield border
+    yield rules.verdict("borders", nft.priority(segment.number), "goto", border.name)
     yield rules.verdict("acl_out", nft.mark(segment.number), "jump", _filter(segment, "out"))
     own = naming.own_network_chain(segment.id)
     networks = (network for network in (segment.network, segment.network6) if network is not None)
@@ -69,9 +71,14 @@ def _lookups(segment: Segment, table: int, netns: str, family: Literal["ip", "ip
         yield msgspec.structs.replace(lookup, priority=OWN_NETWORK_RULE, destination=own, table=_MAIN)
 
 
-def outbound_key(router_id: str, number: int) -> str:
-    """The key of the element that sends what leaves a segment through its outbound filter. Ports publish after it."""
-    return element_key(naming.router_namespace(router_id), naming.TABLE, "acl_out", nft.mark(number))
+def border_keys(router_id: str, number: int) -> tuple[str, str]:
+    """The keys of the elements that send what leaves and what enters a segment through its filters. Ports publish after
+    them."""
+    netns = naming.router_namespace(router_id)
+    return (
+        element_key(netns, naming.TABLE, "acl_out", nft.mark(number)),
+        element_key(netns, naming.TABLE, "borders", nft.priority(number)),
+    )
 
 
 def _border(rules: nft.Table, segment: Segment) -> NftChain:

@@ -253,6 +253,12 @@ def test_protocols_ports_and_icmp_types_of_a_rule(
     assert (rule.protocol, rule.ports, rule.icmp, rule.network) == (number, want_ports, want_icmp, ip_network(cidr))
 
 
+def test_groups_of_a_vpc_know_its_ip_versions() -> None:
+    assert {group.versions for group in compiled(FilterGroup)} == {(4,)}
+    dual = rows.vpc(1, "10.0.0.0/16", "2001:db8:8000:100::/56")
+    assert {group.versions for group in compiled(FilterGroup, lambda tx: tx.put(t.VPCS, dual))} == {(4, 6)}
+
+
 def test_a_rule_for_a_group_of_another_vpc_admits_nobody() -> None:
     def write(tx: Transaction) -> None:
         tx.put(t.VPCS, rows.vpc(2))

@@ -64,6 +64,15 @@ def ipv6_networks(view: View, vpc: str) -> tuple[IPv6Network, ...]:
     return tuple(network for network in networks(view, vpc) if isinstance(network, IPv6Network))
 
 
+def versions(view: View, vpc: str) -> tuple[Literal[4, 6], ...]:
+    """The IP versions in a VPC. Another block of one that it has already changes nobody who asks this."""
+
+    def read(view: View, vpc: str) -> tuple[Literal[4, 6], ...]:
+        return (4, 6) if ipv6_networks(view, vpc) else (4,)
+
+    return view.ask(Query(name="versions", run=read), vpc)
+
+
 def has_router(view: View, vpc: str) -> bool:
     """A VPC's router exists while the VPC has an interface: a default VPC that nobody uses costs nothing."""
     return bool(ipv4_networks(view, vpc)) and view.exists(INTERFACES_BY_VPC, vpc)

@@ -44,6 +44,7 @@ def _in_vpc(view: View, key: str, vpc: str) -> Iterator[FilterGroup | PeerGroup]
         id=key,
         ingress=tuple(_rule(view, rule, peering) for rule, peering in rules if not rule.egress),
         egress=tuple(_rule(view, rule, peering) for rule, peering in rules if rule.egress),
+        versions=facts.versions(view, vpc),
         prefixes=_has_prefixes(view, key),
     )
 

@@ -122,6 +122,8 @@ class FilterGroup(LogicalObject, frozen=True, kw_only=True, gc=False, cache_hash
     id: str
     ingress: tuple[FilterRule, ...]
     egress: tuple[FilterRule, ...]
+    versions: tuple[Literal[4, 6], ...] = (4,)
+    """The IP versions of the router's networks: the members that rules need to name."""
     prefixes: bool = False
     """There are `MemberPrefix`es of it."""
 

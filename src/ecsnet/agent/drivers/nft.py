@@ -147,8 +147,8 @@ class NftDriver:
         try:
             messages: list[Request] = []
             for old, item, change in changes:
-                there = listed(rule_set.netlink, item)
-                if len(there) != len(old.rules):
+                there = [] if change.start == len(old.rules) else listed(rule_set.netlink, item)
+                if len(there) not in (0, len(old.rules)):
                     return False
                 named = [rule_set.present.get(set_key(item.netns, item.table, each)) for each in change.sets(item)]
                 sets = [each for each in named if isinstance(each, NftSet)]

@@ -40,8 +40,8 @@ def lower(group: FilterGroup) -> Iterator[HostObject]:
     yield rules.set(naming.members_set(group.id, 6), "ipv6_addr")
     if group.prefixes:
         yield from _prefix_sets(rules, group.id)
-    yield from _direction(rules, group.id, "in", group.ingress)
-    yield from _direction(rules, group.id, "out", group.egress)
+    yield from _direction(rules, group, "in", group.ingress)
+    yield from _direction(rules, group, "out", group.egress)
 
 
 def lower_union(union: GroupUnion) -> Iterator[HostObject]:
@@ -98,7 +98,7 @@ def lower_list_entry(entry: AddressListEntry) -> Iterator[HostObject]:
 
 
 def _direction(
-    rules: nft.Table, group: str, direction: Direction, group_rules: tuple[FilterRule, ...]
+    rules: nft.Table, group: FilterGroup, direction: Direction, group_rules: tuple[FilterRule, ...]
 ) -> Iterator[HostObject]:
     gate = "i" if direction == "in" else "e"
     side: nft.Side = "saddr" if direction == "in" else "daddr"
@@ -106,8 +106,8 @@ def _direction(
     rest = tuple(rule for rule in group_rules if not _any_address(rule))
     for part, members, verdict in (("open", opened, f"{gate}_open"), ("rest", rest, f"{gate}_trk")):
         yield rules.chain(
-            naming.group_chain(group, direction, part),
-            *(line for rule in members for line in _lines(rule, side, verdict)),
+            naming.group_chain(group.id, direction, part),
+            *(line for rule in members for line in _lines(rule, side, verdict, group.versions)),
         )
 
 
@@ -115,16 +115,17 @@ def _any_address(rule: FilterRule) -> bool:
     return rule.network is not None and rule.network.prefixlen == 0
 
 
-def _lines(rule: FilterRule, side: nft.Side, verdict: str) -> Iterator[NftRule]:
-    """One nft rule; two for a group as the peer, whose IPv4 and IPv6 addresses are in different sets."""
+def _lines(rule: FilterRule, side: nft.Side, verdict: str, versions: tuple[int, ...]) -> Iterator[NftRule]:
+    """One nft rule; two for a group as the peer in a network with IPv6: its addresses are in a set per version."""
     protocol = nft.protocol(rule.protocol, rule.ports, rule.icmp)
     if rule.network is not None:
         peers = [nft.network(side, rule.network)]
     elif rule.group is not None:
-        versions = {1: (4,), 58: (6,)}.get(rule.protocol or 0, (4, 6))
-        peers = [nft.member(side, version, naming.members_set(rule.group, version)) for version in versions]
+        fitting = {1: (4,), 58: (6,)}.get(rule.protocol or 0, (4, 6))
+        used = [version for version in fitting if version in versions]
+        peers = [nft.member(side, version, naming.members_set(rule.group, version)) for version in used]
         if rule.prefixes:
-            peers += [nft.member(side, version, naming.prefixes_set(rule.group, version)) for version in versions]
+            peers += [nft.member(side, version, naming.prefixes_set(rule.group, version)) for version in used]
         if rule.peering is not None:
             link = f"{'iifname' if side == 'saddr' else 'oifname'} {nft.link(naming.peering_link(rule.peering))}"
             peers = [f"{link} {peer}" for peer in peers]

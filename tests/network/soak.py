@@ -11,7 +11,8 @@ import sys
 import time
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "compile"))
+TESTS = Path(__file__).parents[1]
+sys.path[:0] = [str(TESTS / "compile"), str(TESTS)]
 
 from api_lab import ApiLab
 from differential import Tally, ask

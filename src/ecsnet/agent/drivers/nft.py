@@ -147,8 +147,10 @@ class NftDriver:
         try:
             messages: list[Request] = []
             for old, item, change in changes:
-                there = [] if change.start == len(old.rules) else listed(rule_set.netlink, item)
-                if len(there) not in (0, len(old.rules)):
+                # Behind the known rules nothing needs to be looked up; a chain without known rules may have some.
+                at_the_end = 0 < change.start == len(old.rules)
+                there = [] if at_the_end else listed(rule_set.netlink, item)
+                if not at_the_end and len(there) != len(old.rules):
                     return False
                 named = [rule_set.present.get(set_key(item.netns, item.table, each)) for each in change.sets(item)]
                 sets = [each for each in named if isinstance(each, NftSet)]

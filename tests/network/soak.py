@@ -14,11 +14,11 @@ from pathlib import Path
 TESTS = Path(__file__).parents[1]
 sys.path[:0] = [str(TESTS / "compile"), str(TESTS)]
 
-from api_lab import ApiLab
-from differential import Tally, ask
-from random_network import QUOTAS, RandomNetwork
+from api_lab import ApiLab  # noqa: E402
+from differential import Tally, ask  # noqa: E402
+from random_network import QUOTAS, RandomNetwork  # noqa: E402
 
-from ecsnet.testing.world import throw_away_world
+from ecsnet.testing.world import throw_away_world  # noqa: E402
 
 PER_NETWORK = 100
 

@@ -48,7 +48,7 @@ def describes(interfaces: int) -> dict[str, Any]:
     """Milliseconds per call and bytes of the answer. Every interface is unattached (`available`)."""
     wide = Wide(number=1, first=0, interfaces=interfaces)
     with tempfile.TemporaryDirectory() as directory:
-        store = Store(Path(directory) / "store.db", SCHEMA)
+        store = Store(Path(directory) / "store.journal", SCHEMA)
         wide.put_network(store)
         wide.put_interfaces(store, 1, interfaces, owned=False)
         store.close()

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from ecsnet.home import Home
-from ecsnet.testing.instance import Instance, free_port
+from ecsnet.testing.instance import HEARS_CTRL_C, Instance, free_port
 from ecsnet.testing.waiting import eventually
 
 pytestmark = [pytest.mark.network]
@@ -510,8 +510,9 @@ def test_the_live_view_names_both_ends_and_the_rules(lab: Lab) -> None:
 
 
 def test_the_command_line_shows_what_is_denied(lab: Lab) -> None:
+    view = ["flows", "-f", "--rejected", "--interface", lab.server.interface]
     with subprocess.Popen(
-        [sys.executable, "-m", "ecsnet.cli.main", "flows", "-f", "--rejected", "--interface", lab.server.interface],
+        [*HEARS_CTRL_C, sys.executable, "-m", "ecsnet.cli.main", *view],
         env=lab.instance.environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -543,7 +544,8 @@ def test_a_reader_that_was_killed_leaves_a_gap_that_is_told(lab: Lab) -> None:
 def test_nothing_is_read_when_nobody_wants_to_know(lab: Lab) -> None:
     ec2 = lab.instance.client("ec2")
     ids = [row["FlowLogId"] for row in ec2.describe_flow_logs()["FlowLogs"]]
-    ec2.delete_flow_logs(FlowLogIds=ids)
+    if ids:
+        ec2.delete_flow_logs(FlowLogIds=ids)
     eventually(lambda: lab.instance.status()["flows"]["reader"] is None, "the reader has ended", timeout=10)
 
 

@@ -14,6 +14,7 @@ import pytest
 from ecsnet.agent.world import World
 from ecsnet.cli.modes import chart, document
 from ecsnet.cli.modes.report import ModeReport, Report
+from ecsnet.testing.instance import HEARS_CTRL_C
 
 pytestmark = [pytest.mark.network, pytest.mark.slow, pytest.mark.timeout(400)]
 
@@ -129,7 +130,7 @@ with private_ecsnet() as home:
 
 
 def started() -> tuple[subprocess.Popen[str], Path]:
-    process = subprocess.Popen([sys.executable, "-c", _HOLD], stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen([*HEARS_CTRL_C, sys.executable, "-c", _HOLD], stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     path = Path(process.stdout.readline().strip())
     assert World(path).alive()

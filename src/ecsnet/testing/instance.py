@@ -22,6 +22,8 @@ from ecsnet.cli.traffic import INTERNET
 from ecsnet.home import Home
 
 ACCOUNT = "123456789012"
+HEARS_CTRL_C = ("env", "--default-signal=INT")
+"""Before a command that a test interrupts: a suite that a shell runs in the background inherits SIGINT as ignored."""
 _CLONE_NEWNET = 0x40000000
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from urllib.parse import parse_qs
 
@@ -42,6 +43,7 @@ def credential_of(head: Head) -> Credential:
     return Credential()
 
 
+@functools.lru_cache(maxsize=256)  # the same for all requests of a client in a day
 def _scope(text: str) -> Credential:
     match text.split("/"):
         case [key, _, region, service, "aws4_request"]:

@@ -21,8 +21,10 @@ def specified(request: Request, noun: str) -> Tags:
     Raises InvalidParameterValue when a specification names another resource type than `noun`, and what `checked`
     raises.
     """
+    if not request.get("TagSpecifications"):
+        return ()
     given: list[tuple[str, str]] = []
-    for one in request.get("TagSpecifications") or ():
+    for one in request["TagSpecifications"]:
         kind = one.get("ResourceType")
         if kind != noun:
             raise AwsError(

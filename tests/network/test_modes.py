@@ -118,6 +118,11 @@ class Fleet:
         for task in tasks:
             self.wait(task["taskArn"], "STOPPED")
 
+    def log(self, task: dict[str, Any], container: str = "app") -> str:
+        """What a container has written so far."""
+        path = self.instance.home.path / "logs" / task["taskArn"].rpartition("/")[2] / f"{container}.log"
+        return path.read_text() if path.exists() else ""
+
     def place(self, task: dict[str, Any], container: str | None = None) -> Place:
         containers = self.instance.task(task["taskArn"])["containers"]
         (netns,) = (one["netns"] for one in containers if one["name"] == (container or containers[0]["name"]))
@@ -385,8 +390,7 @@ def test_no_task_reads_anothers_credentials(fleet: Fleet) -> None:
     tasks = [fleet.run(fleet.define(f"keys-{mode}", mode, {"name": "app", **command})) for mode in ("bridge", "host")]
 
     def path(task: dict[str, Any]) -> str:
-        log = fleet.instance.home.path / "logs" / task["taskArn"].rpartition("/")[2] / "app.log"
-        return str(eventually(lambda: log.read_text().strip() if log.exists() else "", "it prints its path"))
+        return str(eventually(lambda: fleet.log(task).strip(), "it prints its path"))
 
     for own, other in (tasks, reversed(tasks)):
         uri = f"http://169.254.170.2{path(own)}"
@@ -400,18 +404,19 @@ def test_no_task_reads_anothers_credentials(fleet: Fleet) -> None:
 
 
 def test_an_unmapped_port_that_clashes_is_a_bind_error(fleet: Fleet) -> None:
-    script = "import socket, time; s = socket.create_server(('', 8080)); time.sleep(600)"
+    script = "import socket, time; s = socket.create_server(('', 8080)); print('bound', flush=True); time.sleep(600)"
     command = {"entryPoint": ["python3", "-c"], "command": [script], "dockerLabels": {"ecsnet.runtime": "process"}}
     definition = fleet.define("clash", "host", {"name": "app", **command})
     (machine, *_) = fleet.connected()
     (row,) = fleet.ecs.describe_container_instances(cluster=CLUSTER, containerInstances=[machine])["containerInstances"]
     there = [{"type": "memberOf", "expression": f"ec2InstanceId == {row['ec2InstanceId']}"}]
     first = fleet.run(definition, placementConstraints=there)
+    # RUNNING says that the process was started, not that it has its port: on a busy machine the second was faster.
+    eventually(lambda: "bound" in fleet.log(first), "the first one has the port")
     second = fleet.run(definition, "STOPPED", placementConstraints=there)
     assert second["stopCode"] == "EssentialContainerExited"
     assert second["containers"][0]["exitCode"] == 1
-    log = fleet.instance.home.path / "logs" / second["taskArn"].rpartition("/")[2] / "app.log"
-    assert "Address already in use" in log.read_text()
+    assert "Address already in use" in fleet.log(second)
     # in bridge mode both run
     beside = fleet.define("noclash", "bridge", {"name": "app", **command})
     pair = [fleet.run(beside, placementConstraints=there) for _ in range(2)]

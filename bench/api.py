@@ -7,7 +7,6 @@ for an agent. `bench/network.py` measures the whole. moto is its stock `moto_ser
 from __future__ import annotations
 
 import argparse
-import asyncio
 import http.client
 import json
 import os
@@ -80,7 +79,7 @@ def serve_ecsnet(port: int, directory: Path) -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 50, 100)
-    asyncio.run(make_server(app, port=port).serve())
+    make_server(app, port=port).run()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,6 +19,8 @@ import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+import uvloop
+
 from ecsnet.agent.world import World
 from ecsnet.aws.app import make_app
 from ecsnet.aws.ids import RandomIds
@@ -280,7 +282,7 @@ def main() -> None:
         )
     try:
         with single_instance(home, listener.getsockname()[1]):
-            asyncio.run(serve(home, listener, options.speed, quotas))
+            uvloop.run(serve(home, listener, options.speed, quotas))
     except AlreadyRunningError as error:
         sys.exit(str(error))
 

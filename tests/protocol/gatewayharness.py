@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import threading
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import boto3
+import uvloop
 from botocore.config import Config
 
 from ecsnet.aws.app import make_app
@@ -244,7 +244,7 @@ def serve(app: AsgiApp) -> tuple[int, Callable[[], None]]:
         await server.main_loop()
         await server.shutdown()
 
-    thread = threading.Thread(target=lambda: asyncio.run(run()), daemon=True)
+    thread = threading.Thread(target=lambda: uvloop.run(run()), daemon=True)
     thread.start()
     assert ready.wait(10)
 

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 
 import pytest
+import uvloop
 from gatewayharness import serve
 
 from ecsnet.aws.http import AsgiApp, Message, Receive, Scope, Send, send_reply
@@ -326,7 +327,7 @@ def test_the_server_ends_after_the_reply_that_is_under_way() -> None:
     server = make_server(app, port=0)
     listener = socket.create_server(("127.0.0.1", 0))
     port = listener.getsockname()[1]
-    thread = threading.Thread(target=lambda: asyncio.run(server.serve(sockets=[listener])), daemon=True)
+    thread = threading.Thread(target=lambda: uvloop.run(server.serve(sockets=[listener])), daemon=True)
     thread.start()
     with dialled(port) as busy, dialled(port) as idle:
         busy.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")

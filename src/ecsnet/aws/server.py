@@ -21,7 +21,7 @@ def make_server(app: AsgiApp, *, host: str = "127.0.0.1", port: int = 4566) -> u
             app,
             host=host,
             port=port,
-            loop="asyncio",  # uvloop gains nothing measurable here
+            loop="uvloop",  # a tenth of a small call
             http=Connection,
             ws="websockets-sansio",
             ws_max_size=1 << 20,

@@ -60,7 +60,7 @@ class Instance:
             "COLUMNS": "200",
         }
 
-    def run(self, *arguments: str, timeout: float = 120, check: bool = True) -> subprocess.CompletedProcess[str]:
+    def run(self, *arguments: str, timeout: float = 300, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run `ecsnet <arguments>`; with `check`, fail with everything it printed when it does not succeed."""
         result = subprocess.run(
             [sys.executable, "-m", "ecsnet.cli.main", *arguments],
@@ -121,7 +121,7 @@ class Instance:
 
     def status(self) -> dict[str, Any]:
         """What `ecsnet status --json` shows, without starting a process."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
         try:
             connection.request("GET", "/_ecsnet/status")
             decoded: dict[str, Any] = json.loads(connection.getresponse().read())
@@ -131,7 +131,7 @@ class Instance:
 
     def task(self, name: str) -> dict[str, Any]:
         """What the command line knows of a task: its containers with their namespaces and metadata."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
         try:
             connection.request("GET", f"/_ecsnet/task?name={quote(name)}")
             decoded: dict[str, Any] = json.loads(connection.getresponse().read())
@@ -177,7 +177,10 @@ class Instance:
         *,
         place: Place = INTERNET,
         headers: Mapping[str, str] | None = None,
-        timeout: float = 2.0,
+        timeout: float = 20.0,
     ) -> HttpReply:
-        """One HTTP request from a place inside the world. Raises CliError when nothing answers or it is refused."""
+        """One HTTP request from a place inside the world. Raises CliError when nothing answers or it is refused.
+
+        Who expects silence gives a short `timeout`; an answer has time, also on a busy machine.
+        """
         return request(self.home, place, url, headers=headers, timeout=timeout)

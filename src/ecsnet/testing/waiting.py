@@ -11,8 +11,11 @@ T = TypeVar("T")
 _PAUSE = 0.02
 
 
-def eventually(condition: Callable[[], T], what: str, *, timeout: float = 10.0) -> T:
-    """The first true value of `condition`; fails with `what` after `timeout` seconds."""
+def eventually(condition: Callable[[], T], what: str, *, timeout: float = 60.0) -> T:
+    """The first true value of `condition`; fails with `what` after `timeout` seconds.
+
+    A long time, because it costs nothing where the condition comes true, and machines are busy.
+    """
     deadline = time.monotonic() + timeout
     while True:
         value = condition()

@@ -81,18 +81,18 @@ class TestWorld:
             try:
                 self._connection = unixsocket.connect(self.state / "agent.sock")
                 self._frames = Frames()
-                self._receive(lambda message: isinstance(message, Hello), 10.0)
+                self._receive(lambda message: isinstance(message, Hello), 30.0)
             except OSError:  # not there yet, or a dying agent's last gasp
                 return False
             return True
 
-        wait_until(attempt, 30.0, "the agent does not answer; see agent.log")
+        wait_until(attempt, 60.0, "the agent does not answer; see agent.log")
 
     def kill_agent(self) -> None:
         """`kill -9` of the agent."""
         pid = int(self.ask("stats")["pid"])
         os.kill(pid, 9)
-        wait_until(lambda: not Path(f"/proc/{pid}/exe").exists(), 5.0, "the agent survived SIGKILL")
+        wait_until(lambda: not Path(f"/proc/{pid}/exe").exists(), 30.0, "the agent survived SIGKILL")
         if self._connection is not None:
             self._connection.close()
 
@@ -115,13 +115,13 @@ class TestWorld:
         self._asks += 1
         number = self._asks
         self._send(Ask(id=number, topic=topic, argument=json.dumps(argument).encode()))
-        answer = self._receive(lambda message: isinstance(message, Answer) and message.id == number, 10.0)
+        answer = self._receive(lambda message: isinstance(message, Answer) and message.id == number, 60.0)
         assert isinstance(answer, Answer)
         result = json.loads(answer.result)
         assert answer.ok, result
         return result
 
-    def wait_seen(self, wanted: Callable[[ContainerSeen | TargetSeen], bool], seconds: float = 10.0) -> ToControl:
+    def wait_seen(self, wanted: Callable[[ContainerSeen | TargetSeen], bool], seconds: float = 60.0) -> ToControl:
         """The first observation, past or coming, that `wanted` accepts."""
 
         def matches(message: ToControl) -> bool:
@@ -203,7 +203,7 @@ class TestWorld:
     @contextmanager
     def flow(self, netns: str, address: str, port: int) -> Iterator[Callable[[], bool]]:
         """An established TCP connection; the callable sends a line over it and says whether the echo came back."""
-        number = self.inside.call("open", netns=netns, address=address, port=port, timeout=2.0)
+        number = self.inside.call("open", netns=netns, address=address, port=port, timeout=20.0)
         assert number is not None, f"no connection from {netns} to {address}:{port}"
         try:
             yield lambda: bool(self.inside.call("talk", number=number, timeout=SILENCE))
@@ -213,7 +213,7 @@ class TestWorld:
     def run(self, netns: str, *argv: str) -> subprocess.CompletedProcess[str]:
         """Run a program in a namespace of the world (`ip`, `nft`, `ping`)."""
         entered = ["nsenter", f"--net=/run/netns/{netns}", "--", *argv]
-        return subprocess.run(self.world.enter_command(entered), capture_output=True, text=True, timeout=30)
+        return subprocess.run(self.world.enter_command(entered), capture_output=True, text=True, timeout=120)
 
     @contextmanager
     def start(self, netns: str, *argv: str) -> Iterator[subprocess.Popen[str]]:

@@ -60,7 +60,7 @@ class SessionClient:
 
     def __init__(
         self, session: dict[str, str], *, size: tuple[int, int] | None = (100, 30), shakes: bool = True,
-        patience: float = 20.0, **options: Any,
+        patience: float = 60.0, **options: Any,
     ) -> None:  # fmt: skip
         self.patience = patience
         self.output = b""

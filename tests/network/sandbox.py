@@ -111,7 +111,7 @@ def _check(result: int, what: str) -> None:
         raise OSError(ctypes.get_errno(), f"{what}: {os.strerror(ctypes.get_errno())}")
 
 
-def command(*arguments: str, timeout: float = 20) -> str:
+def command(*arguments: str, timeout: float = 100) -> str:
     """The output of a command; fails with its error text."""
     done = subprocess.run(arguments, capture_output=True, text=True, timeout=timeout)
     assert done.returncode == 0, f"{' '.join(arguments)}: {done.returncode}\n{done.stdout}\n{done.stderr}"

@@ -8,7 +8,7 @@ import os
 from ecsnet.agent.runtimes.runtime import Entry
 from ecsnet.control.sessions.terminal import MARK, Terminal
 
-PATIENCE = 30.0
+PATIENCE = 90.0
 VARIABLES = {MARK: "session-1"}
 """What the command must get."""
 

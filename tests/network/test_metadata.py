@@ -27,7 +27,7 @@ ONE = MetadataPages(
 
 def get(netns: str, path: str, *arguments: str) -> tuple[int, str]:
     out = command(
-        "ip", "netns", "exec", netns, "curl", "-s", "--max-time", "5", "-w", "\n%{http_code}", *arguments,
+        "ip", "netns", "exec", netns, "curl", "-s", "--max-time", "30", "-w", "\n%{http_code}", *arguments,
         f"http://169.254.170.2{path}",
     )  # fmt: skip
     body, _, status = out.rpartition("\n")

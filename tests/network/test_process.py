@@ -44,9 +44,16 @@ class Agent:
 
     def expect(self, *states: str) -> ContainerSeen:
         for state in states:
-            seen = self.seen.get(timeout=20)
+            seen = self.seen.get(timeout=60)
             assert seen.state == state, seen
         return seen
+
+    def lines_of(self, count: int) -> list[LogLines]:
+        """Messages with at least so many lines: what is written slowly comes in several."""
+        messages: list[LogLines] = []
+        while sum(len(message.lines) for message in messages) < count:
+            messages.append(self.lines.get(timeout=60))
+        return messages
 
 
 def workload(*arguments: str, **changes: object) -> Workload:
@@ -91,7 +98,7 @@ def test_runs_a_command_in_the_tasks_network_with_its_own_files(tmp_path: Path) 
     agent.driver.apply((workload("sh", "-c", script, working_directory=str(tmp_path)),), ())
     assert agent.expect("starting", "running").runtime == "process"
     assert "Directory listing" in fetch()
-    lines = [line.text for line in agent.lines.get(timeout=10).lines]
+    lines = [line.text for message in agent.lines_of(4) for line in message.lines]
     assert lines[:4] == [
         "nameserver 10.0.0.2",
         "10.0.1.10\tip-10-0-1-10.ec2.internal",
@@ -109,18 +116,21 @@ def test_log_lines_carry_the_place_that_awslogs_names(tmp_path: Path) -> None:
     agent = ready(tmp_path)
     agent.driver.apply((workload("sh", "-c", "echo one; echo two >&2; printf unfinished; exit 4"),), ())
     assert agent.expect("starting", "running", "stopped").exit_code == 4
-    message = agent.lines.get(timeout=10)
-    assert (message.account, message.region) == ("123456789012", "eu-west-1")
-    assert (message.group, message.stream) == ("/ecs/shop", "web/web/1")
-    assert [line.text for line in message.lines] == ["one", "two"]
+    messages = agent.lines_of(2)
+    for message in messages:
+        assert (message.account, message.region) == ("123456789012", "eu-west-1")
+        assert (message.group, message.stream) == ("/ecs/shop", "web/web/1")
+    assert [line.text for message in messages for line in message.lines] == ["one", "two"]
 
 
 @sandboxed
 def test_the_exit_code_survives_the_agent(tmp_path: Path) -> None:
     agent = ready(tmp_path)
-    wanted = {workload().key: workload("sh", "-c", "trap 'exit 5' TERM; while :; do sleep 0.1; done")}
+    script = "trap 'exit 5' TERM; echo prepared; while :; do sleep 0.1; done"
+    wanted = {workload().key: workload("sh", "-c", script)}
     agent.driver.apply(tuple(wanted.values()), ())
     first = agent.expect("starting", "running")
+    agent.lines_of(1)  # running means begun; the signal must find the trap
     agent.driver.close()
     second = Agent(tmp_path)
     assert second.driver.observe(wanted) == wanted

@@ -58,7 +58,7 @@ class Agent:
 
     def expect(self, *states: str) -> ContainerSeen:
         for state in states:
-            seen = self.seen.get(timeout=20)
+            seen = self.seen.get(timeout=60)
             assert seen.state == state, seen
         return seen
 
@@ -70,13 +70,13 @@ class Agent:
 def connect(netns: str, address: str, port: int = 80) -> socket.socket:
     thread = NamespaceThread()
     try:
-        return thread.run(netns, lambda: socket.create_connection((address, port), timeout=5))
+        return thread.run(netns, lambda: socket.create_connection((address, port), timeout=30))
     finally:
         thread.close()
 
 
 def curl(netns: str, *arguments: str) -> str:
-    return command("ip", "netns", "exec", netns, "curl", "-sS", "--max-time", "8", *arguments)
+    return command("ip", "netns", "exec", netns, "curl", "-sS", "--max-time", "30", *arguments)
 
 
 def two_namespaces() -> None:
@@ -140,7 +140,7 @@ def test_echoes_what_is_not_http_and_datagrams() -> None:
         assert client.recv(100) == b"\x16\x03\x01 ping"
     thread = NamespaceThread()
     with thread.run("r1", lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as client:
-        client.settimeout(5)
+        client.settimeout(30)
         client.sendto(b"datagram", ("10.0.1.10", 53))
         assert client.recvfrom(100) == (b"datagram", ("10.0.1.10", 53))
 
@@ -213,10 +213,10 @@ def test_outlives_the_agent_and_comes_back_after_its_own_death() -> None:
     servers = command("pgrep", "-f", "standin_server").split()
     assert len(servers) == 1
     os.kill(int(servers[0]), signal.SIGKILL)
-    assert second.lost.get(timeout=10)
+    assert second.lost.get(timeout=60)
     # A dying server may take one more connection, whose end is told again.
     while second.driver.observe(wanted):
-        assert second.lost.get(timeout=10)
+        assert second.lost.get(timeout=60)
     second.driver.apply((workload(),), ())
     second.expect("starting", "running")
     assert json.loads(curl("r1", "http://10.0.1.10/"))["service"] == "web"

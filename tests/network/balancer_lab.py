@@ -91,7 +91,7 @@ class Target:
                     status, body = (200, b"fine") if target.healthy else (500, b"ill")
                 else:
                     target.seen.append(seen)
-                    assert target.delay.wait(30)
+                    assert target.delay.wait(100)
                     status, body = target.status, target.name.encode()
                 self.send_response(status)
                 self.send_header("Content-Length", str(len(body)))
@@ -213,16 +213,16 @@ class Lab:
         return answer
 
     def connect(self, port: int = 80, address: str = ADDRESS) -> http.client.HTTPConnection:
-        connection = http.client.HTTPConnection(address, port, timeout=20)
+        connection = http.client.HTTPConnection(address, port, timeout=60)
         connection.auto_open = 0
         with NamespaceFiles().inside("client"):
-            connection.sock = socket.create_connection((address, port), 20)
+            connection.sock = socket.create_connection((address, port), 60)
         return connection
 
     def wait_health(self, group: int, target: Target, healthy: bool, port: int = 8080) -> TargetSeen:
-        """The observation that says so, now or within twenty seconds."""
+        """The observation that says so, now or within a minute."""
         key = (group_arn(group), target.address, port)
-        end = time.monotonic() + 20
+        end = time.monotonic() + 60
         while key not in self.health or self.health[key].healthy is not healthy:
             seen = self.observations.get(timeout=max(0.01, end - time.monotonic()))
             assert isinstance(seen, TargetSeen)
@@ -238,7 +238,7 @@ class Lab:
         self.driver.stop()
 
 
-def eventually(check: Callable[[], bool], seconds: float = 20) -> None:
+def eventually(check: Callable[[], bool], seconds: float = 60) -> None:
     """Wait until a condition holds."""
     end = time.monotonic() + seconds
     pause = threading.Event()

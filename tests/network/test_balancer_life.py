@@ -153,7 +153,7 @@ def test_killed_processes_come_back(lab: Lab) -> None:
     eventually(lambda: lab.get("/").body == "t2")
 
     os.kill(int(folder.joinpath("envoy.pid").read_text().split()[0]), signal.SIGKILL)
-    assert lab.woken.wait(20)
+    assert lab.woken.wait(60)
     assert lab.driver.observe(lab.plan) == {}
     assert lab.driver.apply(list(lab.plan.values()), []) == {}
     eventually(lambda: lab.get("/").body == "t2")

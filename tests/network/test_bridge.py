@@ -202,8 +202,10 @@ def test_nobody_outside_reaches_a_container_by_its_own_address(machines: Machine
         tx.put(t.ROUTE_TABLES, rows.route_table(1, rows.route("172.17.0.0/16", "eni", rows.identifier("eni", number))))
     lab.flush()
     with machines.net.listen(one, "0.0.0.0", 80), machines.net.listen(netns, "127.0.0.1", 82):
+        assert dropped(machines.net, netns, "D unpublished i-") == 0
         assert machines.net.tcp(machines.client.netns, A, 80) is None
-        assert dropped(machines.net, netns, "D unpublished i-") == 1
+        # once, or more often where the kernel had time to try again
+        assert dropped(machines.net, netns, "D unpublished i-") >= 1
         assert machines.net.tcp(machines.client.netns, HOST, 8080) == "10.0.1.10"
         script = f"""
             echo 1 > /proc/sys/net/ipv4/conf/all/route_localnet

@@ -17,7 +17,7 @@ from ecsnet.home import Home
 from ecsnet.testing.instance import Instance, free_port
 from ecsnet.testing.waiting import eventually
 
-pytestmark = [pytest.mark.network, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.network, pytest.mark.timeout(900)]
 
 TASKS = 20
 KILLS = 10
@@ -116,9 +116,9 @@ def kill_agent(instance: Instance) -> None:
 def test_kill_during_a_rollout(own: Instance, kill: Callable[[Instance], None]) -> None:
     network = Network(own)
     network.service("steady", 2)
-    steady = eventually(lambda: len(t := network.tasks("steady")) == 2 and t, "the steady service runs", timeout=20)
+    steady = eventually(lambda: len(t := network.tasks("steady")) == 2 and t, "the steady service runs")
     with own.inside(namespace_of(steady[0])):
-        kept = [socket.create_connection((address_of(steady[1]), 80), timeout=5) for _ in range(CONNECTIONS)]
+        kept = [socket.create_connection((address_of(steady[1]), 80), timeout=30) for _ in range(CONNECTIONS)]
     for connection in kept:
         exchange(connection)
 
@@ -126,9 +126,9 @@ def test_kill_during_a_rollout(own: Instance, kill: Callable[[Instance], None]) 
     points = sorted(dice.randrange(TASKS) for _ in range(KILLS))
     network.service("rolled", TASKS)
     for point in points:
-        eventually(lambda wanted=point: len(network.tasks("rolled")) >= wanted, f"{point} tasks run", timeout=60)
+        eventually(lambda wanted=point: len(network.tasks("rolled")) >= wanted, f"{point} tasks run", timeout=120)
         kill(own)
-    tasks = eventually(lambda: len(t := network.tasks("rolled")) == TASKS and t, "the rollout completes", timeout=60)
+    tasks = eventually(lambda: len(t := network.tasks("rolled")) == TASKS and t, "the rollout completes", timeout=120)
 
     for connection in kept:
         exchange(connection)
@@ -144,7 +144,7 @@ def test_kill_during_a_rollout(own: Instance, kill: Callable[[Instance], None]) 
     # every task answers, each as itself
     with own.inside(namespace_of(steady[0])):
         for task in tasks:
-            with socket.create_connection((address_of(task), 80), timeout=5) as connection:
+            with socket.create_connection((address_of(task), 80), timeout=30) as connection:
                 exchange(connection)
     own.client("ecs").update_service(cluster="kill", service="rolled", desiredCount=0)
-    eventually(lambda: len({n for n in own.namespaces() if n.startswith("t")}) == 2, "the rest is gone", timeout=60)
+    eventually(lambda: len({n for n in own.namespaces() if n.startswith("t")}) == 2, "the rest is gone", timeout=120)

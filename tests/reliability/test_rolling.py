@@ -181,7 +181,7 @@ class Rolling:
         try:
             assert process.stdout.readline() == "started\n"
             yield
-            said, _ = process.communicate("\n", timeout=30)
+            said, _ = process.communicate("\n", timeout=120)
             result.update(json.loads(said))
         finally:
             process.kill()
@@ -242,7 +242,7 @@ def test_a_rollout_completes_whoever_is_killed(own: Instance) -> None:
         found = own.client("ec2").describe_network_interfaces(Filters=filters)["NetworkInterfaces"]
         return {one["NetworkInterfaceId"] for one in found if "ELB" not in one["Description"]}
 
-    eventually(lambda: kept() == held, "tasks that ended give their interfaces back", timeout=60)
+    eventually(lambda: kept() == held, "tasks that ended give their interfaces back", timeout=120)
     wanted = {"t" + task["taskArn"].rpartition("/")[2][:12] for task in tasks}
 
     def different() -> set[str]:

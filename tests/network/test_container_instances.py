@@ -48,7 +48,6 @@ def test_the_group_of_an_awsvpc_task_decides_not_that_of_its_instance(instance: 
     arns = eventually(
         lambda: ecs.list_container_instances(cluster=CLUSTER, filter="agentConnected == true")["containerInstanceArns"],
         "the agent registers",
-        timeout=20,
     )
     definition = ecs.register_task_definition(
         family="awsvpc",
@@ -76,7 +75,6 @@ def test_the_group_of_an_awsvpc_task_decides_not_that_of_its_instance(instance: 
         eventually(
             lambda arn=arn: task if (task := described(arn))["lastStatus"] == "RUNNING" else None,  # type: ignore[misc]
             "the task runs",
-            timeout=20,
         )
         for arn in started
     )
@@ -95,4 +93,4 @@ def test_the_group_of_an_awsvpc_task_decides_not_that_of_its_instance(instance: 
     assert [one["reason"] for one in third["failures"]] == ["RESOURCE:ENI"], "a t3.medium has three interfaces"
     for arn in started:
         ecs.stop_task(cluster=CLUSTER, task=arn)
-    eventually(lambda: all(described(arn)["lastStatus"] == "STOPPED" for arn in started), "the tasks stop", timeout=40)
+    eventually(lambda: all(described(arn)["lastStatus"] == "STOPPED" for arn in started), "the tasks stop")

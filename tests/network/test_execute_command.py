@@ -26,7 +26,7 @@ from ecsnet.testing.waiting import eventually
 pytestmark = pytest.mark.network
 
 CLUSTER = "sessions"
-WAIT = {"Delay": 1, "MaxAttempts": 60}
+WAIT = {"Delay": 1, "MaxAttempts": 120}
 
 
 class Shop(NamedTuple):
@@ -132,11 +132,11 @@ def test_a_session_stands_in_the_task(shop: Shop) -> None:
 
 def test_packets_meet_the_groups_of_the_task(shop: Shop) -> None:
     """The neighbour that admits web's group answers; the one that does not is silence."""
-    fetch = "curl --silent --show-error --max-time 2 http://{}/"
-    with SessionClient(shop.execute(fetch.format(shop.address(shop.api)))) as client:
+    fetch = "curl --silent --show-error --max-time {} http://{}/"
+    with SessionClient(shop.execute(fetch.format(30, shop.address(shop.api)))) as client:
         client.until(r'"service"|"task"')
         client.until_closed()
-    with SessionClient(shop.execute(fetch.format(shop.address(shop.vault)))) as client:
+    with SessionClient(shop.execute(fetch.format(2, shop.address(shop.vault)))) as client:
         client.until(r"curl: \(28\)")
         client.until_closed()
 
@@ -308,7 +308,7 @@ def test_the_aws_cli_hands_the_session_to_its_plugin(shop: Shop, tmp_path: Path)
     words = ["ecs", "execute-command", "--cluster", CLUSTER, "--task", shop.web, "--interactive", "--command", "uname"]
     aws = Path(sys.executable).with_name("aws")
     done = subprocess.run(
-        [sys.executable, aws, *words], env=environment, capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, aws, *words], env=environment, capture_output=True, text=True, timeout=200, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
     identity = shop.web.rpartition("/")[2]
@@ -325,6 +325,6 @@ def test_runs_for_an_ordinary_user_too() -> None:
         os.chmod(folder, 0o777)
         options = ["--basetemp", f"{folder}/base", "-p", "no:cacheprovider", "-n", "0"]
         tests = [f"{__file__}::{name}" for name in names]
-        done = run_as_ordinary_user([sys.executable, "-m", "pytest", *options, *tests], timeout=100)
+        done = run_as_ordinary_user([sys.executable, "-m", "pytest", *options, *tests], timeout=350)
         assert done.returncode == 0, done.stdout + done.stderr
         subprocess.run(["rm", "-rf", f"{folder}/base"], check=True)

@@ -54,7 +54,7 @@ class Anywhere:
         """The tasks of a RunTask or StartTask, once they run."""
         assert reply["failures"] == []
         arns = [task["taskArn"] for task in reply["tasks"]]
-        return eventually(lambda: self._with_status(arns, "RUNNING"), "the tasks run", timeout=30)
+        return eventually(lambda: self._with_status(arns, "RUNNING"), "the tasks run")
 
     def _with_status(self, arns: Sequence[str], status: str) -> list[dict[str, Any]]:
         found = self.ecs.describe_tasks(cluster="cellar", tasks=list(arns))["tasks"]
@@ -62,7 +62,7 @@ class Anywhere:
 
     def stopped(self, arns: Sequence[str]) -> None:
         if arns:
-            eventually(lambda: self._with_status(arns, "STOPPED"), "the tasks stop", timeout=40)
+            eventually(lambda: self._with_status(arns, "STOPPED"), "the tasks stop")
 
     def place(self, task: dict[str, Any]) -> Place:
         found = self.instance.task(task["taskArn"])
@@ -72,9 +72,17 @@ class Anywhere:
         reply = self.instance.curl(url, **({} if place is None else {"place": place}))
         return json.loads(reply.body)
 
-    def refused(self, url: str, place: Place | None = None) -> Exit:
+    def silent(self, url: str, place: Place | None = None) -> bool:
+        """Whether a request that must fail gets no answer at all."""
+        return self._failure(url, place, 0.5) is Exit.TIMED_OUT
+
+    def refused(self, url: str, place: Place | None = None) -> bool:
+        """Whether a request that must fail is refused: an answer, for which a busy machine gets time."""
+        return self._failure(url, place, 20.0) is Exit.NO_CONNECTION
+
+    def _failure(self, url: str, place: Place | None, timeout: float) -> Exit:
         with pytest.raises(CliError) as caught:
-            self.instance.curl(url, timeout=0.5, **({} if place is None else {"place": place}))
+            self.instance.curl(url, timeout=timeout, **({} if place is None else {"place": place}))
         return caught.value.code
 
 
@@ -110,8 +118,8 @@ def test_bridge_and_host_tasks_answer_at_their_machines_address(anywhere: Anywhe
     # from one machine to the other, and to a port that nobody has
     assert anywhere.get(f"{far}:9090", anywhere.place(bridged))["task"] == id_of(hosted)
     assert anywhere.get(f"{near}:8080", anywhere.place(hosted))["task"] == id_of(bridged)
-    assert anywhere.refused(f"{near}:80") is Exit.NO_CONNECTION
-    assert anywhere.refused(f"{near}:9090") is Exit.NO_CONNECTION
+    assert anywhere.refused(f"{near}:80")
+    assert anywhere.refused(f"{near}:9090")
     # the containers' metadata, served on the machine
     own = anywhere.instance.metadata(bridged["taskArn"])["app"]
     whole = anywhere.get(f"{own}/task", anywhere.place(bridged))
@@ -120,7 +128,7 @@ def test_bridge_and_host_tasks_answer_at_their_machines_address(anywhere: Anywhe
     assert "AvailabilityZone" not in whole
     anywhere.ecs.stop_task(cluster="cellar", task=bridged["taskArn"])
     anywhere.stopped([bridged["taskArn"]])
-    assert anywhere.refused(f"{near}:8080") is Exit.NO_CONNECTION
+    assert anywhere.refused(f"{near}:8080")
 
 
 def test_a_vpc_sees_an_external_task_as_anybody_on_the_internet(anywhere: Anywhere) -> None:
@@ -155,9 +163,9 @@ def test_a_vpc_sees_an_external_task_as_anybody_on_the_internet(anywhere: Anywhe
         allowed, other = other, allowed
     assert anywhere.get(f"http://{public['PublicIp']}", anywhere.place(allowed))["task"] == id_of(web)
     assert anywhere.get(f"http://{public['PublicDnsName']}", anywhere.place(allowed))["task"] == id_of(web)
-    assert anywhere.refused(f"http://{public['PublicIp']}", anywhere.place(other)) is Exit.TIMED_OUT
+    assert anywhere.silent(f"http://{public['PublicIp']}", anywhere.place(other))
     private = details["privateIPv4Address"]
-    assert anywhere.refused(f"http://{private}", anywhere.place(allowed)) is Exit.TIMED_OUT
+    assert anywhere.silent(f"http://{private}", anywhere.place(allowed))
     # the other way: out through the internet gateway
     there = f"http://{anywhere.address[ONE]}:8080"
     assert anywhere.get(there, anywhere.place(web))["task"] == id_of(allowed)
@@ -176,10 +184,10 @@ def test_a_service_runs_on_external_instances_and_moves_when_one_goes(anywhere: 
     def where() -> set[str]:
         return {id for id in (ONE, OTHER) if _answers(anywhere, f"http://{anywhere.address[id]}:8080")}
 
-    (first,) = eventually(where, "the service answers", timeout=30)
+    (first,) = eventually(where, "the service answers")
     (second,) = {ONE, OTHER} - {first}
     anywhere.ecs.deregister_container_instance(cluster="cellar", containerInstance=anywhere.arn[first], force=True)
-    eventually(lambda: where() == {second}, "the service answers from the other machine", timeout=60)
+    eventually(lambda: where() == {second}, "the service answers from the other machine", timeout=120)
     names = {f"m{id.removeprefix('mi-')[:12]}" for id in (first, second)}
     eventually(
         lambda: names & anywhere.instance.namespaces() == {f"m{second.removeprefix('mi-')[:12]}"},
@@ -189,7 +197,7 @@ def test_a_service_runs_on_external_instances_and_moves_when_one_goes(anywhere: 
 
 def _answers(anywhere: Anywhere, url: str) -> bool:
     try:
-        anywhere.instance.curl(url, timeout=0.3)
+        anywhere.instance.curl(url, timeout=1.0)
     except CliError:
         return False
     return True

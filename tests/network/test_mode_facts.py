@@ -86,18 +86,18 @@ def said(fleet: Fleet, url: str, place: Place) -> str:
 
     def asked() -> str:
         try:
-            return fleet.instance.curl(url, place=place, timeout=1.0).body.decode()
+            return fleet.instance.curl(url, place=place).body.decode()
         except CliError as error:
             assert error.code is Exit.NO_CONNECTION, error.message  # noqa: PT017 (refused: not yet)
             return ""
 
-    return eventually(asked, f"{url} answers", timeout=20)
+    return eventually(asked, f"{url} answers")
 
 
 def fetched(fleet: Fleet, task: dict[str, Any], container: str, port: int, url: str) -> dict[str, Any]:
     """What a stand-in gets for a URL, with its own resolver and hosts file."""
     asked = f"http://127.0.0.1:{port}/fetch?url={quote(url, safe='')}"
-    found: dict[str, Any] = fleet.get(asked, fleet.place(task, container), timeout=8.0)["fetch"]
+    found: dict[str, Any] = fleet.get(asked, fleet.place(task, container))["fetch"]
     return found
 
 
@@ -107,11 +107,6 @@ def instance_place(fleet: Fleet, task: dict[str, Any]) -> Place:
         "containerInstances"
     ]
     return Place(netns=instance_namespace(row["ec2InstanceId"]), nameserver="10.80.0.2")
-
-
-def log_of(fleet: Fleet, task: dict[str, Any], container: str) -> str:
-    path = fleet.instance.home.path / "logs" / task["taskArn"].rpartition("/")[2] / f"{container}.log"
-    return path.read_text()
 
 
 def test_localhost_is_shared_by_the_containers_of_a_task_in_awsvpc_and_host_and_not_in_bridge(fleet: Fleet) -> None:
@@ -125,7 +120,7 @@ def test_localhost_is_shared_by_the_containers_of_a_task_in_awsvpc_and_host_and_
         if shared:
             assert fleet.get("http://127.0.0.1:7102/", place)["container"] == "other", mode
         else:
-            assert fleet.refused("http://127.0.0.1:7102/", place) is Exit.NO_CONNECTION, mode
+            assert fleet.refused("http://127.0.0.1:7102/", place), mode
         fleet.stop(task)
 
 
@@ -136,9 +131,9 @@ def test_host_tasks_share_one_loopback_with_each_other_and_with_the_daemons_of_t
     with fleet.instance.inside(instance_place(fleet, one).netns):
         daemon = socket.create_server(("127.0.0.1", 7203))
     with daemon:
-        dial(fleet.instance.home, fleet.place(one), "127.0.0.1", 7203, timeout=2.0).close()
+        dial(fleet.instance.home, fleet.place(one), "127.0.0.1", 7203, timeout=20.0).close()
         with pytest.raises(CliError) as caught:
-            dial(fleet.instance.home, fleet.place(apart), "127.0.0.1", 7203, timeout=2.0)
+            dial(fleet.instance.home, fleet.place(apart), "127.0.0.1", 7203, timeout=20.0)
         assert caught.value.code is Exit.NO_CONNECTION
     fleet.stop(one, other, apart)
 
@@ -149,7 +144,7 @@ def test_two_containers_of_an_awsvpc_task_cannot_have_one_port_and_two_tasks_can
     second = {**listener("second", 7070), "dependsOn": [{"containerName": "first", "condition": "START"}]}
     ended = fleet.run(fleet.define("clash", "awsvpc", first, second), "STOPPED", **own(fleet))
     assert ended["stopCode"] == "EssentialContainerExited"
-    lost = [one["name"] for one in ended["containers"] if "Address already in use" in log_of(fleet, ended, one["name"])]
+    lost = [one["name"] for one in ended["containers"] if "Address already in use" in fleet.log(ended, one["name"])]
     assert len(lost) == 1
     opened = fleet.new_group("both", 7070)
     pair = [fleet.run(fleet.define("apart", "awsvpc", first), **own(fleet, opened)) for _ in range(2)]
@@ -179,7 +174,7 @@ def test_bridge_containers_of_two_tasks_reach_each_other_by_address_without_link
 def listening_on_the_internet(fleet: Fleet, port: int) -> Iterator[socket.socket]:
     with fleet.instance.inside("internet"):
         made = socket.create_server((INTERNET, port))
-    made.settimeout(3)
+    made.settimeout(20)
     with made:
         yield made
 
@@ -201,7 +196,7 @@ def test_an_awsvpc_task_on_an_instance_in_a_public_subnet_has_no_way_to_the_inte
         with pytest.raises(CliError) as caught:
             dial(fleet.instance.home, fleet.place(task), INTERNET, 8443, timeout=0.7)
         assert caught.value.code is Exit.TIMED_OUT
-        dial(fleet.instance.home, fleet.place(fargate), INTERNET, 8443, timeout=2.0).close()
+        dial(fleet.instance.home, fleet.place(fargate), INTERNET, 8443, timeout=20.0).close()
         connection, (peer, _) = server.accept()
         connection.close()
     (found,) = fleet.ec2.describe_network_interfaces(Filters=[{"Name": "association.public-ip", "Values": [peer]}])[
@@ -219,7 +214,7 @@ def test_the_group_of_an_instance_governs_bridge_tasks_and_never_awsvpc_tasks(
     bridge = fleet.run(fleet.define("its-group", "bridge", mapped("app", 80, hostPort=8080)))
     place = fleet.place(client)
     assert fleet.get(f"http://{fleet.address(bridge)}:8080/", place)["container"] == "app"
-    assert fleet.refused(f"http://{own_address(task)}:8080/", place) is Exit.TIMED_OUT
+    assert fleet.silent(f"http://{own_address(task)}:8080/", place)
     fleet.ec2.authorize_security_group_ingress(
         GroupId=shut, IpPermissions=[{"IpProtocol": "tcp", "FromPort": 8080, "ToPort": 8080, **WORLD}]
     )
@@ -234,12 +229,12 @@ def test_a_port_mapping_opens_nothing_in_awsvpc_and_host(fleet: Fleet, client: d
     task = fleet.run(fleet.define("unlisted", "awsvpc", silent), **own(fleet, opened))
     place = fleet.place(client)
     assert said(fleet, f"http://{own_address(task)}:7070/", place) == "app"
-    assert fleet.refused(f"http://{own_address(task)}:7071/", place) is Exit.NO_CONNECTION
+    assert fleet.refused(f"http://{own_address(task)}:7071/", place)
     host = fleet.run(
         fleet.define("unlisted-host", "host", {**listener("app", 9090), "portMappings": [{"containerPort": 8080}]})
     )
     assert said(fleet, f"http://{fleet.address(host)}:9090/", place) == "app"
-    assert fleet.refused(f"http://{fleet.address(host)}:8080/", place) is Exit.NO_CONNECTION
+    assert fleet.refused(f"http://{fleet.address(host)}:8080/", place)
     fleet.stop(task, host)
 
 
@@ -297,10 +292,10 @@ def test_a_removed_rule_spares_live_connections_and_stops_new_ones_in_every_mode
     task = fleet.run(fleet.define("flow-awsvpc", "awsvpc", mapped("app", 8080)), **own(fleet, guard))
     for address, group in ((fleet.address(bridge), fleet.group), (own_address(task), guard)):
         rule = {"IpProtocol": "tcp", "FromPort": 8080, "ToPort": 8080, "IpRanges": [{"CidrIp": "10.80.0.0/16"}]}
-        with dial(fleet.instance.home, fleet.place(client), address, 8080, timeout=3.0) as live:
+        with dial(fleet.instance.home, fleet.place(client), address, 8080, timeout=20.0) as live:
             assert b"200" in exchange(live)
             fleet.ec2.revoke_security_group_ingress(GroupId=group, IpPermissions=[rule])
-            assert fleet.refused(f"http://{address}:8080/", fleet.place(client)) is Exit.TIMED_OUT
+            assert fleet.silent(f"http://{address}:8080/", fleet.place(client))
             assert b"200" in exchange(live)
         fleet.ec2.authorize_security_group_ingress(GroupId=group, IpPermissions=[rule])
         assert fleet.get(f"http://{address}:8080/", fleet.place(client))["container"] == "app"
@@ -340,7 +335,7 @@ def test_a_peer_without_a_rule_is_rejected_at_the_interface_of_the_task(fleet: F
     )["FlowLogIds"][0]
     address, place = own_address(task), fleet.place(client)
     assert fleet.get(f"http://{address}:8080/", place)["container"] == "a"
-    assert fleet.refused(f"http://{address}:7001/", place) is Exit.TIMED_OUT
+    assert fleet.silent(f"http://{address}:7001/", place)
     assert fleet.get("http://127.0.0.1:7001/", fleet.place(task, "a"))["container"] == "b"
     path = fleet.instance.home.path / "flow-logs" / f"{log}.log"
     here = (found["NetworkInterfaceId"], own_address(client))
@@ -349,7 +344,7 @@ def test_a_peer_without_a_rule_is_rejected_at_the_interface_of_the_task(fleet: F
     def written() -> bool:
         return path.exists() and wanted <= {tuple(line.split()) for line in path.read_text().splitlines()}
 
-    eventually(written, "both are in the flow log", timeout=30)
+    eventually(written, "both are in the flow log")
     fleet.stop(task)
 
 
@@ -365,7 +360,7 @@ def test_a_second_copy_is_refused_by_placement_when_mapped_and_by_the_kernel_whe
         assert reply["tasks"] == []
     unmapped = fleet.run(fleet.define("unmapped-host", "host", listener("app", 7301)), "STOPPED", **there)
     assert unmapped["stopCode"] == "EssentialContainerExited"
-    assert "Address already in use" in log_of(fleet, unmapped, "app")
+    assert "Address already in use" in fleet.log(unmapped)
     assert fleet.get("http://127.0.0.1:7301/", fleet.place(first))["mode"] == "host", "the first one goes on"
 
     web = {**mapped("web", 80), "links": ["api:backend"]}

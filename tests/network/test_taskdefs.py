@@ -16,7 +16,7 @@ pytestmark = [pytest.mark.network, pytest.mark.inputs]
 CLUSTER = "published"
 EXCERPT = "simple-container-definition.json"
 """Of an article: members are left out with an ellipsis, so that it is no JSON."""
-WAIT = {"Delay": 1, "MaxAttempts": 60}
+WAIT = {"Delay": 1, "MaxAttempts": 120}
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +38,6 @@ def subnet(instance: Instance) -> str:
     eventually(
         lambda: ecs.list_container_instances(cluster=CLUSTER, filter=connected)["containerInstanceArns"],
         "the agent registers",
-        timeout=20,
     )
     return made
 

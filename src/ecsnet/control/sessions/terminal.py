@@ -16,6 +16,8 @@ from pathlib import Path
 _CHUNK = 1 << 15
 _GRACE = 1.0
 """Seconds between the hang-up and the kill."""
+_ROUNDS = 10
+"""Times that what is left is killed."""
 MARK = "ECSNET_SESSION"
 
 
@@ -120,12 +122,15 @@ def end_all(mark: str) -> None:
     A mark in the environment, because the end of a terminal reaches not everything: `podman exec` leaves its command
     alone when it is hung up, and a command may have begun a session of its own.
     """
-    for number in (signal.SIGHUP, signal.SIGKILL):
-        _signal_all(f"{MARK}={mark}".encode(), number)
+    _signal_all(f"{MARK}={mark}".encode(), signal.SIGHUP)
+    # What dies may have begun another process meanwhile, so look again until nobody is left.
+    for _ in range(_ROUNDS):
+        if not _signal_all(f"{MARK}={mark}".encode(), signal.SIGKILL):
+            return
 
 
-def _signal_all(mark: bytes, number: signal.Signals) -> None:
-    """Signal them, and wait a moment for their ends."""
+def _signal_all(mark: bytes, number: signal.Signals) -> int:
+    """Signal them, and wait a moment for their ends; how many there were."""
     handles = []
     for entry in Path("/proc").iterdir():
         with contextlib.suppress(OSError):  # it has just ended, or is not ours to look at
@@ -137,3 +142,4 @@ def _signal_all(mark: bytes, number: signal.Signals) -> None:
     for handle in handles:
         select.select([handle], [], [], max(0.0, deadline - time.monotonic()))
         os.close(handle)
+    return len(handles)

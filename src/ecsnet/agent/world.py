@@ -22,7 +22,7 @@ from pathlib import Path
 
 from ecsnet.agent.namespaces import MARKER
 
-_READY = 20.0
+_READY = 60.0
 """Seconds until the holder must have prepared the world (it takes 0.2 s on an idle machine)."""
 _HIDDEN = (Path("/run"), Path("/dev/shm"), Path("/sys/fs/cgroup"))
 

@@ -20,7 +20,8 @@ from ecsnet.cli.errors import CliError, Exit
 from ecsnet.cli.show import JsonOption, console, print_json
 from ecsnet.home import DEFAULT_PORT, Home, default_home
 
-START_TIMEOUT = 30.0
+START_TIMEOUT = 120.0
+"""Seconds; a start that fails is told at once, so this is for machines that are slow."""
 
 
 def start(home: Home, *, port: int, speed: float, quotas: Sequence[str] = ()) -> int:

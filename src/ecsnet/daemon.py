@@ -70,7 +70,7 @@ SERVICES: Mapping[str, tuple[Operation, ...]] = {
     "sts": sts.OPERATIONS,
 }
 
-IN_FORCE_DEADLINE = 2.0
+IN_FORCE_DEADLINE = 10.0
 """Seconds that a call waits for the data plane before it answers all the same; `status` shows the lag."""
 
 

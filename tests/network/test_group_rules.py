@@ -224,7 +224,7 @@ def test_another_acl_for_a_subnet_acts_on_flows_at_once(lab: Lab) -> None:
         with lab.store.transaction() as tx:
             tx.put(t.ACL_ASSOCIATIONS, rows.acl_association(2, 1))
         lab.flush()
-        wait_until(talk, 10.0, "the flow does not go on")
+        wait_until(talk, 30.0, "the flow does not go on")
 
 
 # ── which flows are tracked ──────────────────────────────────────────────────────────────────────────────────────────
@@ -251,7 +251,7 @@ def test_an_untracked_flow_is_cut_with_its_rule_and_goes_on_with_it(lab: Lab) ->
         lab.drop_rules(1)
         assert not talk()
         lab.put_rules(everybody)
-        wait_until(talk, 10.0, "the same connection does not go on")
+        wait_until(talk, 30.0, "the same connection does not go on")
 
 
 def test_without_the_egress_rule_for_everything_new_flows_are_tracked(lab: Lab) -> None:
@@ -295,7 +295,7 @@ def test_the_initiators_side_is_untracked_when_its_ingress_is_open(lab: Lab) -> 
         lab.drop_rules(1001)
         assert not talk()
         lab.put_rules(rows.rule(1001, 1, egress=True, protocol="-1", cidr=ANYWHERE))
-        wait_until(talk, 10.0, "the same connection does not go on")
+        wait_until(talk, 30.0, "the same connection does not go on")
 
 
 def test_icmp_is_tracked_whatever_is_open(lab: Lab) -> None:

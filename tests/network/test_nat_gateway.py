@@ -49,7 +49,7 @@ print(answered)
 
 IDLE = r"""
 import socket, sys
-made = socket.create_connection((sys.argv[1], int(sys.argv[2])), timeout=3)
+made = socket.create_connection((sys.argv[1], int(sys.argv[2])), timeout=30)
 made.send(b"hello\n")
 print(made.recv(100) != b"", flush=True)
 sys.stdin.readline()
@@ -145,7 +145,7 @@ def test_an_idle_connection_is_forgotten_and_answered_with_a_reset(make: Callabl
         def forgotten() -> bool:
             return int(lab.net.ask("nat", netns=NETNS)["active_connections"]) == 0
 
-        wait_until(forgotten, 10, "the gateway does not forget the connection")
+        wait_until(forgotten, 30, "the gateway does not forget the connection")
         process.stdin.write("\n")
         process.stdin.flush()
         assert process.stdout.readline() == "ConnectionResetError\n"
@@ -227,7 +227,7 @@ def test_what_it_does_not_carry_is_counted_by_reason(
     lab.interface("10.0.2.30", 1, subnet=2, instance=1, checked=False)
     done = lab.net.run(netns, sys.executable, "-c", RAW, source, target, protocol)
     assert done.returncode == 0, done.stderr
-    wait_until(lambda: _decided(lab, f"D {decision} {NAT}") == 1, 3, f"nothing was dropped as {decision}")
+    wait_until(lambda: _decided(lab, f"D {decision} {NAT}") == 1, 30, f"nothing was dropped as {decision}")
 
 
 def _decided(lab: Lab, prefix: str) -> int:

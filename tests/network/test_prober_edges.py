@@ -190,7 +190,7 @@ def test_it_is_started_again_and_keeps_no_namespace_alive(lab: Lab) -> None:
     assert prober_of(lab) not in (pid, None)
     lab.stop(server)
     links = lambda: lab.net.run(router(), "ip", "-o", "link").stdout  # noqa: E731
-    wait_until(lambda: server.link not in links(), 5.0, "the prober keeps the namespace of a stopped task alive")
+    wait_until(lambda: server.link not in links(), 30.0, "the prober keeps the namespace of a stopped task alive")
     again = lab.task("10.0.1.11", 1)
     (third,) = send(lab, probe(client, again), arrivals=(again,))
     assert third.arrived == (again.netns,)

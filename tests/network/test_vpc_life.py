@@ -89,7 +89,7 @@ def test_an_agent_killed_in_the_middle_of_a_change_leaves_work_that_the_next_fin
         with contextlib.suppress(AssertionError, OSError):
             lab.flush()  # the connection ends under it, which is the point
         killer.join()
-        wait_until(lambda: not Path(f"/proc/{pid}/exe").exists(), 5.0, "the agent survived SIGKILL")
+        wait_until(lambda: not Path(f"/proc/{pid}/exe").exists(), 30.0, "the agent survived SIGKILL")
         assert talk()
         lab.net.start_agent()
         lab.net.sync(lab.plan())
@@ -124,17 +124,17 @@ def test_drift_is_repaired(lab: Lab, damage: tuple[str, ...]) -> None:
     before = lab.net.ask("stats")["drift"]
     done = lab.net.run(where, *argv)
     assert done.returncode == 0, done.stderr
-    wait_until(lambda: lab.net.ask("stats")["drift"] > before, 10.0, "the damage was not seen")
+    wait_until(lambda: lab.net.ask("stats")["drift"] > before, 30.0, "the damage was not seen")
     lab.net.apply()  # answered after the repair, which is one with the look
 
     def works() -> bool:
         try:
             with lab.net.listen(server.netns, server.address, 80):
-                return lab.net.tcp(client.netns, server.address, 80, timeout=0.2) == client.address
+                return lab.net.tcp(client.netns, server.address, 80) == client.address
         except AssertionError:  # the namespace or its address is not back yet
             return False
 
-    wait_until(works, 10.0, "the damage was not repaired")
+    wait_until(works, 30.0, "the damage was not repaired")
     with lab.net.listen(server.netns, server.address, 81):
         assert lab.net.tcp(client.netns, server.address, 81) is None
 
@@ -144,7 +144,7 @@ def test_an_added_rule_does_not_stay(lab: Lab) -> None:
     before = lab.net.ask("stats")["drift"]
     hole = ("nft", "insert", "rule", "inet", "ecs", SERVERS_RULES, "tcp", "dport", "81", "accept")
     assert lab.net.run(router(), *hole).returncode == 0
-    wait_until(lambda: lab.net.ask("stats")["drift"] > before, 10.0, "the rule was not seen")
+    wait_until(lambda: lab.net.ask("stats")["drift"] > before, 30.0, "the rule was not seen")
     lab.net.apply()
     with lab.net.listen(server.netns, server.address, 81):
         assert lab.net.tcp(client.netns, server.address, 81) is None
@@ -198,7 +198,7 @@ def test_a_flow_whose_address_was_given_back_by_a_dying_agent_is_forgotten_by_th
         assert server.address in tracked(lab)
         lab.net.start_agent()
         lab.net.sync(lab.plan())
-        wait_until(lambda: server.address not in tracked(lab), 2.0, "the flow is still tracked")
+        wait_until(lambda: server.address not in tracked(lab), 20.0, "the flow is still tracked")
         assert lab.net.tcp(client.netns, server.address, 80) == client.address
 
 

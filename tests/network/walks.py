@@ -163,7 +163,7 @@ class _Listener:
             self._net.udp(self.netns, str(IPv4Address(self._sent)), _SENTINEL_PORT, timeout=0.01)
             return self._latest >= first
 
-        wait_until(seen, 10.0, f"nft monitor trace says nothing in {self.netns}")
+        wait_until(seen, 60.0, f"nft monitor trace says nothing in {self.netns}")
 
     def passages(self) -> Iterator[_Passage]:
         found: dict[str, _Passage] = {}

@@ -20,9 +20,15 @@ from ecsnet.agent.namespaces import NamespaceFiles
 from ecsnet.agent.netlink import NETLINK_NETFILTER, Netlink, Request, address_text, attributes
 from ecsnet.agent.world import World
 
-_ON_TIME = 0.05
-"""Seconds by which a wait may be longer than asked; where it is more, this process had to wait for the processor."""
-_LONGEST_SILENCE = 30.0
+_LOOK = 0.01
+"""Seconds between two looks for an answer. Patience is counted in looks: while the machine stands still, and whoever
+should answer with it, no look is used up."""
+_BACKLOG = 4096
+"""Connections that may wait for a listener's thread to get the processor; beyond that the kernel drops requests."""
+_WATCH_BUFFER = 16 << 20
+"""Bytes; a waiting packet takes about a thousand of them."""
+_SOL_PACKET, _PACKET_STATISTICS = 263, 6
+_SO_RCVBUFFORCE = 33
 
 
 class Inside:
@@ -73,7 +79,7 @@ class Sockets:
         made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         made.bind((address, port))
         if proto == "tcp":
-            made.listen(64)
+            made.listen(_BACKLOG)
         serve = _serve_tcp if proto == "tcp" else _serve_udp
         threading.Thread(target=serve, args=(made,), daemon=True).start()
         return self._keep(made)
@@ -94,17 +100,18 @@ class Sockets:
 
     def ping(self, netns: str, address: str, timeout: float) -> bool:
         with self._socket(netns, address, socket.SOCK_RAW, socket.IPPROTO_ICMP) as made:
+            made.setblocking(False)
             body = struct.pack("!BBHHH", 8, 0, 0, os.getpid() & 0xFFFF, 1)
             total = sum(struct.unpack("!4H", body))
             total = (total & 0xFFFF) + (total >> 16)
             made.sendto(body[:2] + struct.pack("!H", ~total & 0xFFFF) + body[4:], (address, 0))
             try:
-                while _heard(made, timeout):
+                while _ready(made, select.POLLIN, timeout):
                     reply, _peer = made.recvfrom(2048)
                     if reply[20] == 0:
                         return True
             except OSError:
-                return False
+                pass
             return False
 
     def open(self, netns: str, address: str, port: int, timeout: float) -> int | None:
@@ -118,7 +125,7 @@ class Sockets:
         made = self._made[number]
         try:
             made.sendall(b"again\n")
-            return _heard(made, timeout) and bool(made.recv(4096))
+            return _ready(made, select.POLLIN, timeout) and bool(made.recv(4096))
         except OSError:
             return False
 
@@ -148,9 +155,10 @@ class Sockets:
     def hang_up(self, number: int) -> None:
         self._made.pop(number).close()
 
-    def storm(self, netns: str, address: str, port: int, rate: int) -> int:
-        """Begin to open `rate` connections a second, each from a port of its own."""
-        storm = Storm(self._files, netns, (address, port), rate)
+    def storm(self, netns: str, address: str, port: int, rate: int, patience: float) -> int:
+        """Begin to open `rate` connections a second, each from a port of its own, which is given up after `patience`
+        seconds: less than the one after which the kernel asks again, and hides that a first request was lost."""
+        storm = Storm(self._files, netns, (address, port), rate, patience)
         self._storms[id(storm)] = storm
         return id(storm)
 
@@ -162,22 +170,26 @@ class Sockets:
         """Begin to count the TCP connection requests for a port that arrive at a device, whoever listens."""
         with self._files.inside(netns):
             made = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(0x0800))
+        # Many connections wait here while the counting thread does not get the processor.
+        with contextlib.suppress(PermissionError):  # of a user namespace, on older kernels
+            made.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _WATCH_BUFFER)
         made.bind((device, 0x0800))
         self._counts[made.fileno()] = count = Count()
         threading.Thread(target=count.run, args=(made, port), daemon=True).start()
         return self._keep(made)
 
     def arrived(self, number: int) -> int:
-        """End a watch: how many arrived."""
+        """End a watch: how many arrived. Raises ValueError when some were not seen."""
         self._made.pop(number)
         return self._counts.pop(number).end()
 
 
 class Count:
-    """Counts TCP connection requests on a packet socket, and reads all the time: the buffer holds 128 packets."""
+    """Counts TCP connection requests on a packet socket, and reads all the time: a buffer holds so many packets."""
 
     def __init__(self) -> None:
         self._found = 0
+        self._missed = 0
         self._stop = threading.Event()
         self._ended = threading.Event()
 
@@ -195,23 +207,32 @@ class Count:
                 segment = packet[(packet[0] & 15) * 4 :]
                 request = packet[9] == 6 and segment[2:4] == wanted and segment[13] & 18 == 2
                 self._found += request and sender[2] == socket.PACKET_HOST
+            statistics = made.getsockopt(_SOL_PACKET, _PACKET_STATISTICS, 8)
+            self._missed = int.from_bytes(statistics[4:], sys.byteorder)
         self._ended.set()
 
     def end(self) -> int:
         """What was counted, once a tenth of a second has passed in silence."""
         self._stop.set()
         self._ended.wait()
+        if self._missed:
+            raise ValueError(f"{self._missed} packets came faster than they were counted")
         return self._found
+
+
+_CATCH_UP = 0.05
+"""Seconds for which a storm that stood still catches up; all of a long pause at once would take every descriptor."""
 
 
 class Storm:
     """Opens connections at a steady rate, on a thread, and notes what became of each."""
 
-    def __init__(self, files: NamespaceFiles, netns: str, peer: tuple[str, int], rate: int) -> None:
+    def __init__(self, files: NamespaceFiles, netns: str, peer: tuple[str, int], rate: int, patience: float) -> None:
         self._files = files
         self._netns = netns
         self._peer = peer
         self._gap = 1 / rate
+        self._patience = patience
         self._stop = threading.Event()
         self._counts = {"begun": 0, "open": 0, "refused": 0}
         self._thread = threading.Thread(target=self._run, daemon=True)
@@ -225,6 +246,7 @@ class Storm:
         with self._files.inside(self._netns):
             while not self._stop.is_set() or waiting:
                 now = time.monotonic()
+                due = max(due, now - _CATCH_UP)
                 while due <= now and not self._stop.is_set():
                     due += self._gap
                     made = socket.socket(socket.AF_INET, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
@@ -232,7 +254,7 @@ class Storm:
                     made.connect_ex(self._peer)
                     self._counts["begun"] += 1
                     selector.register(made, selectors.EVENT_WRITE, made)
-                    waiting.append((now + 0.3, made))
+                    waiting.append((now + self._patience, made))
                 for key, _ in selector.select(max(0.0, min(due - now, 0.05))):
                     made = key.data
                     problem = made.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
@@ -251,45 +273,25 @@ class Storm:
         return self._counts
 
 
+def _ready(made: socket.socket, event: int, timeout: float) -> bool:
+    """Whether a socket is ready within as many looks as `timeout` seconds have."""
+    poll = select.poll()
+    poll.register(made, event)
+    return any(poll.poll(_LOOK * 1000) for _ in range(max(1, round(timeout / _LOOK))))
+
+
 def _talk(made: socket.socket, peer: tuple[str, int], source: str | None, timeout: float) -> str | None:
+    made.setblocking(False)
     if source is not None:
         made.setsockopt(socket.SOL_IP, 19, 1)  # IP_TRANSPARENT: bind an address that the namespace does not own
         made.bind((source, 0))
-    made.setblocking(False)
     try:
-        problem = made.connect_ex(peer)
-        if problem == errno.EINPROGRESS and _heard(made, timeout, select.POLLOUT):
-            problem = made.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-        if problem != 0:
+        if made.connect_ex(peer) not in (0, errno.EINPROGRESS) or not _ready(made, select.POLLOUT, timeout):
             return None
-        made.setblocking(True)
         made.sendall(b"hello\n")
-        return made.recv(4096).split()[0].decode() if _heard(made, timeout) else None
+        return made.recv(4096).split()[0].decode() if _ready(made, select.POLLIN, timeout) else None
     except (OSError, IndexError):
         return None
-
-
-def _heard(made: socket.socket, timeout: float, event: int = select.POLLIN) -> bool:
-    """Whether something comes within `timeout` seconds.
-
-    The echo servers are threads of this process, so silence says nothing where it got no processor time meanwhile: it
-    counts only if the wait ended on time and an echo that no packet filter can hinder came back at once after it.
-    """
-    poll = select.poll()
-    poll.register(made, event)
-    end = time.monotonic() + _LONGEST_SILENCE
-    while True:
-        began = time.monotonic()
-        if poll.poll(timeout * 1000):
-            return True
-        near, far = socket.socketpair()
-        with near:
-            threading.Thread(target=_echo, args=(far, ""), daemon=True).start()
-            near.sendall(b"late?\n")
-            near.recv(4096)
-        now = time.monotonic()
-        if now - began < timeout + _ON_TIME or now > end:
-            return bool(poll.poll(0))
 
 
 def _serve_tcp(listener: socket.socket) -> None:

@@ -60,11 +60,9 @@ class Deliverer:
     def _file(self, batch: Batch) -> None:
         self._folder.mkdir(mode=0o700, exist_ok=True)
         path = self.path(batch.log.id)
-        with path.open("a") as file:
-            if file.tell() == 0:
-                print(header(batch.log.format), file=file)
-            for line in _in_order(batch):
-                print(line, file=file)
+        with path.open("ab", buffering=0) as file:  # in one piece: whoever follows the file sees whole intervals
+            lines = _in_order(batch) if file.tell() else [header(batch.log.format), *_in_order(batch)]
+            file.write("".join(f"{line}\n" for line in lines).encode())
 
     async def _cloud_watch(self, batch: Batch) -> None:
         """One stream per interface, `eni-…-all` and so on. Log group and streams are made when they are missing: the

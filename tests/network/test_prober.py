@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
@@ -189,10 +190,13 @@ def test_a_route_to_an_interface_that_checks_its_destination(lab: Lab) -> None:
 def test_local_services(lab: Lab) -> None:
     client, _server = pair(lab)
     assert drop_of(lab, probe(client, "10.0.0.2", port=81)) == ("D service", "forward")
+    began = time.monotonic()
     reports = send(lab, *(probe(client, "10.0.0.2", "udp", 53) for _ in range(3000)))
+    took = time.monotonic() - began
     limited = [report for report in reports if report.dropped is not None]
     assert {report.dropped.prefix for report in limited if report.dropped} == {"D limit"}
-    assert 500 < len(limited) < 2000
+    admitted = len(reports) - len(limited)
+    assert 1000 < admitted <= 1024 * (1 + took), "so many at once, and as many again in every second of a slow machine"
 
 
 # ── gateways ─────────────────────────────────────────────────────────────────────────────────────────────────────────

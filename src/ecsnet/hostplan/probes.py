@@ -56,6 +56,9 @@ class ProbeBatch(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     arrivals: tuple[Tap, ...]
     deadline: float = 0.5
     """Seconds after the last packet until what nothing was seen of is given up."""
+    grace: float = 0.03
+    """Seconds without any news after which datagrams that arrived are not waited for: an ICMP error or an answer would
+    have come on one machine, unless whoever answers did not get the processor."""
 
 
 class RouteSeen(msgspec.Struct, frozen=True, kw_only=True, gc=False):

@@ -27,9 +27,6 @@ _CHUNK = 64
 _text = functools.lru_cache(maxsize=1 << 16)(address_text)
 """A batch has few addresses and many packets."""
 
-_GRACE = 0.03
-"""Seconds after a datagram's arrival in which an ICMP error or an answer would have come on one machine."""
-
 
 class _Word:
     """A filter's word about a packet of a probe."""
@@ -209,7 +206,7 @@ class _Run:
 
     def _wait(self, end: float) -> None:
         while self._open:
-            until = end if self._open > self._silent else min(end, time.monotonic() + _GRACE)
+            until = end if self._open > self._silent else min(end, time.monotonic() + self._batch.grace)
             left = until - time.monotonic()
             if left <= 0 or (not self._read(left) and until < end):
                 return

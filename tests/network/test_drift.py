@@ -133,9 +133,10 @@ def test_every_random_change_is_found_within_five_seconds_and_undone(lab: Lab, n
             for netns, *argv in commands:
                 net.run(netns, *argv)  # one may have taken the object of the next along
             began = time.monotonic()
-            assert state(net, server) != before, commands
+            # A look of the agent may have found and undone all of them by now.
+            assert state(net, server) != before or net.ask("stats")["drift"] > drift, commands
             wait_until(lambda: net.ask("stats")["drift"] > drift, FOUND_WITHIN, f"not found: {commands}")  # noqa: B023
-            wait_until(lambda: state(net, server) == before, 10.0, f"not undone: {commands}")  # noqa: B023
+            wait_until(lambda: state(net, server) == before, 30.0, f"not undone: {commands}")  # noqa: B023
             longest = max(longest, time.monotonic() - began)
             assert net.tcp(client.netns, server.address, 80) == client.address, commands
             assert net.tcp(client.netns, server.address, 81) is None, commands

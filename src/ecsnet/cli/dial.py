@@ -14,6 +14,8 @@ from ecsnet.cli.errors import CliError, Exit
 from ecsnet.home import Home
 
 _PORTS = {"http": 80, "https": 443}
+_OVER = 5.0
+"""Seconds that the agent may take for its own part."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +40,7 @@ def dial(home: Home, place: Place, host: str, port: int, timeout: float) -> sock
     Raises CliError with exit code TIMED_OUT when nothing answers, else NO_CONNECTION.
     """
     stream = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    stream.settimeout(timeout + 2)
+    stream.settimeout(2 * timeout + _OVER)  # the agent may wait so long for the name, and again for the connection
     try:
         stream.connect(str(home.path / "dial.sock"))
     except OSError as error:

@@ -246,11 +246,11 @@ def serve(app: AsgiApp) -> tuple[int, Callable[[], None]]:
 
     thread = threading.Thread(target=lambda: uvloop.run(run()), daemon=True)
     thread.start()
-    assert ready.wait(10)
+    assert ready.wait(60)
 
     def stop() -> None:
         server.should_exit = True
         server.force_exit = True
-        thread.join(10)
+        thread.join(60)
 
     return port[0], stop

@@ -20,7 +20,7 @@ FORM = {"content-type": "application/x-www-form-urlencoded"}
 
 
 def ask(gateway: Gateway, method: str, path: str, body: Any = None, headers: Mapping[str, str] | None = None) -> Any:
-    connection = http.client.HTTPConnection("127.0.0.1", gateway.port, timeout=20)
+    connection = http.client.HTTPConnection("127.0.0.1", gateway.port, timeout=60)
     connection.request(method, path, body, dict(headers or {}))
     reply = connection.getresponse()
     return reply.status, reply.read().decode(), reply
@@ -99,7 +99,7 @@ def test_a_request_that_is_too_large(gateway: Gateway, chunked: bool) -> None:
 
 def test_an_absurd_length_is_refused_at_once(gateway: Gateway) -> None:
     for authorization in (SIGNED.format("ec2"), SIGNED.format("s3")):
-        with socket.create_connection(("127.0.0.1", gateway.port), timeout=20) as sock:
+        with socket.create_connection(("127.0.0.1", gateway.port), timeout=60) as sock:
             sock.sendall(
                 f"POST / HTTP/1.1\r\nHost: localhost\r\nAuthorization: {authorization}\r\n"
                 f"Content-Length: {FORWARDED_BODY_LIMIT + 1}\r\n\r\n".encode()
@@ -112,7 +112,7 @@ def test_an_absurd_length_is_refused_at_once(gateway: Gateway) -> None:
     [b"\x16\x03\x01\x02\x00\x01\x00", b"GET\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n", b"\x00" * 100, b"G" * 200_000],
 )
 def test_what_is_not_http(gateway: Gateway, raw: bytes) -> None:
-    with socket.create_connection(("127.0.0.1", gateway.port), timeout=20) as sock:
+    with socket.create_connection(("127.0.0.1", gateway.port), timeout=60) as sock:
         reply = b""
         # The server may refuse at the first bytes and close while the rest is still being sent.
         with contextlib.suppress(OSError):
@@ -169,7 +169,7 @@ def test_a_client_that_goes_away() -> None:
 
 
 def test_expect_continue_is_answered(gateway: Gateway) -> None:
-    with socket.create_connection(("127.0.0.1", gateway.port), timeout=20) as sock:
+    with socket.create_connection(("127.0.0.1", gateway.port), timeout=60) as sock:
         sock.sendall(
             f"PUT /bucket/key HTTP/1.1\r\nHost: localhost\r\nAuthorization: {SIGNED.format('s3')}\r\n"
             "Content-Length: 4\r\nExpect: 100-continue\r\n\r\n".encode()
@@ -182,7 +182,7 @@ def test_expect_continue_is_answered(gateway: Gateway) -> None:
 
 def test_pipelined_requests_are_answered_in_order(gateway: Gateway) -> None:
     one = "GET /_ecsnet/view/{} HTTP/1.1\r\nHost: localhost\r\n\r\n"
-    with socket.create_connection(("127.0.0.1", gateway.port), timeout=20) as sock:
+    with socket.create_connection(("127.0.0.1", gateway.port), timeout=60) as sock:
         sock.sendall((one.format("a") + one.format("b") + one.format("c")).encode())
         received = b""
         while received.count(b"/_ecsnet/view/") < 3:

@@ -129,7 +129,7 @@ class Account:
             ImageId="ami-12345678", InstanceType="t3.micro", MinCount=1, MaxCount=1, SubnetId=subnet, **more
         )["Instances"]
         ec2.get_waiter("instance_running").wait(
-            InstanceIds=[made["InstanceId"]], WaiterConfig={"Delay": 1, "MaxAttempts": 20}
+            InstanceIds=[made["InstanceId"]], WaiterConfig={"Delay": 1, "MaxAttempts": 60}
         )
         return place_of_instance(made["InstanceId"])
 
@@ -152,11 +152,13 @@ class Account:
 
     def fetch(self, place: Place, port: int, url: str) -> tuple[int, dict[str, Any]]:
         """What a stand-in gets that is told, on its own loopback, to ask for a URL."""
-        reply = self.instance.curl(f"http://127.0.0.1:{port}/fetch?url={quote(url, safe='')}", place=place, timeout=8.0)
+        reply = self.instance.curl(
+            f"http://127.0.0.1:{port}/fetch?url={quote(url, safe='')}", place=place, timeout=30.0
+        )
         return reply.status, json.loads(reply.body)["fetch"]
 
     def eventually_fetches(self, status: int, place: Place, port: int, url: str) -> None:
-        eventually(lambda: self.fetch(place, port, url)[1].get("status") == status, f"{url}: {status}", timeout=30)
+        eventually(lambda: self.fetch(place, port, url)[1].get("status") == status, f"{url}: {status}", timeout=60)
 
     def fails(self, url: str, place: Place = INTERNET, *, timeout: float = 0.7) -> Exit:
         """How a request fails that gets no answer within so many seconds: TIMED_OUT when it is dropped."""
@@ -166,13 +168,13 @@ class Account:
 
     def refuses(self, url: str, place: Place) -> bool:
         """Whether the answer is a reset, for which a busy machine gets time."""
-        return self.fails(url, place, timeout=5.0) is Exit.NO_CONNECTION
+        return self.fails(url, place, timeout=30.0) is Exit.NO_CONNECTION
 
     @contextmanager
     def listening(self, netns: str, address: str, port: int) -> Iterator[socket.socket]:
         with self.instance.inside(netns):
             made = socket.create_server((address, port))
-        made.settimeout(3)
+        made.settimeout(30)
         with made:
             yield made
 

@@ -59,7 +59,7 @@ def test_a_template_that_cannot_work(instance: Instance, tmp_path: Path, name: s
 
 
 def post(instance: Instance, body: bytes, **headers: str) -> tuple[int, bytes]:
-    connection = http.client.HTTPConnection("127.0.0.1", instance.port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", instance.port, timeout=60)
     try:
         connection.request("POST", "/", body, {name.replace("_", "-"): value for name, value in headers.items()})
         response = connection.getresponse()
@@ -99,7 +99,7 @@ def test_a_machine_without_nft(tmp_path: Path) -> None:
     hide = f"mount --bind /dev/null {library} && exec {sys.executable} -m ecsnet.cli.main up --port {made.port}"
     private = ["unshare", "--mount"] if os.geteuid() == 0 else ["unshare", "--user", "--map-root-user", "--mount"]
     result = subprocess.run(
-        [*private, "sh", "-c", hide], env=made.environment, capture_output=True, text=True, timeout=60
+        [*private, "sh", "-c", hide], env=made.environment, capture_output=True, text=True, timeout=110
     )
     assert result.returncode == 5, result.stdout + result.stderr
     assert "cannot run real networks" in result.stderr

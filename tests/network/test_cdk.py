@@ -50,7 +50,7 @@ def test_bootstrap_deploy_diff_deploy_destroy(instance: Instance, cdk: Cdk) -> N
     stacks = {stack["StackName"]: stack for stack in cloudformation.describe_stacks()["Stacks"]}
     assert {stack["StackStatus"] for stack in stacks.values()} <= {"CREATE_COMPLETE", "UPDATE_COMPLETE"}
     balancer = instance.client("elbv2").describe_load_balancers()["LoadBalancers"][0]
-    eventually(lambda: answers(instance, f"http://{balancer['DNSName']}/"), "the load balancer answers", timeout=20)
+    eventually(lambda: answers(instance, f"http://{balancer['DNSName']}/"), "the load balancer answers", timeout=60)
 
     assert "There were no differences" in cdk("diff")
     changed = cdk("diff", "--context", "count=3")
@@ -65,4 +65,6 @@ def test_bootstrap_deploy_diff_deploy_destroy(instance: Instance, cdk: Cdk) -> N
     left = {stack["StackName"] for stack in cloudformation.describe_stacks()["Stacks"]}
     assert left == {"CDKToolkit"}
     assert not instance.client("elbv2").describe_load_balancers()["LoadBalancers"]
-    assert not [task for task in instance.namespaces() if task.startswith("t")]
+    eventually(
+        lambda: not [name for name in instance.namespaces() if name.startswith("t")], "no task's namespace is left"
+    )

@@ -34,7 +34,7 @@ def by_boto3(instance: Instance) -> Run:
 def by_cli(program: Sequence[str], instance: Instance) -> Run:
     def run(service: str, command: str, **parameters: Any) -> dict[str, Any]:
         argv = [*program, service, command, "--output", "json", "--cli-input-json", json.dumps(parameters)]
-        result = subprocess.run(argv, env=instance.environment, capture_output=True, text=True, timeout=60)
+        result = subprocess.run(argv, env=instance.environment, capture_output=True, text=True, timeout=120)
         assert result.returncode == 0, f"{' '.join(argv)}\n{result.stderr}"
         reply: dict[str, Any] = json.loads(result.stdout) if result.stdout.strip() else {}
         return reply

@@ -79,7 +79,7 @@ def test_a_full_subnet_takes_no_task_and_says_so(instance: Instance, task_defini
         task: dict[str, Any] = ecs.describe_tasks(cluster="gateways", tasks=[arn])["tasks"][0]
         return task if task["lastStatus"] == "STOPPED" else None
 
-    task = eventually(ended, "the task has stopped", timeout=20)
+    task = eventually(ended, "the task has stopped", timeout=60)
     assert task is not None
     assert task["stoppedReason"].endswith(f"in subnet '{subnet}': InsufficientFreeAddressesInSubnet")
     ec2.delete_network_interface(NetworkInterfaceId=made[0]["NetworkInterfaceId"])
@@ -111,7 +111,7 @@ def test_a_group_in_use_names_the_interface_and_goes_with_its_task(instance: Ins
             return False
         return True
 
-    assert eventually(deleted, "the group can be deleted", timeout=20)
+    assert eventually(deleted, "the group can be deleted", timeout=60)
     ec2.delete_subnet(SubnetId=subnet)
     ec2.delete_vpc(VpcId=vpc)
 
@@ -154,7 +154,7 @@ def test_every_waiter_ends(instance: Instance) -> None:
     ec2 = instance.client("ec2", account="777788889999")
 
     def wait(name: str, **params: Any) -> None:
-        ec2.get_waiter(name).wait(**params, WaiterConfig={"Delay": 1, "MaxAttempts": 20})
+        ec2.get_waiter(name).wait(**params, WaiterConfig={"Delay": 1, "MaxAttempts": 60})
 
     vpc = ec2.create_vpc(CidrBlock="10.84.0.0/16")["Vpc"]["VpcId"]
     wait("vpc_exists", VpcIds=[vpc])

@@ -16,6 +16,8 @@ pytestmark = [pytest.mark.network, pytest.mark.timeout(180)]
 
 CLIENT = "2001:db8::1"
 RESOLVER = "fd00:ec2::253"
+SILENCE = 2.0
+"""Seconds without an answer that count as none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,15 +93,15 @@ def task(instance: Instance, network: Network) -> dict[str, Any]:
         found: dict[str, Any] = ecs.describe_tasks(cluster="dual", tasks=[arn])["tasks"][0]
         return found if found["lastStatus"] == "RUNNING" else None
 
-    return eventually(running, "the task runs", timeout=20) or {}
+    return eventually(running, "the task runs", timeout=60) or {}
 
 
-def fetch(instance: Instance, netns: str, address: str, port: int = 80) -> bytes:
+def fetch(instance: Instance, netns: str, address: str, *, timeout: float = 30.0) -> bytes:
     with instance.inside(netns):
         made = socket.socket(socket.AF_INET6, socket.SOCK_STREAM)
     with made:
-        made.settimeout(2)
-        made.connect((address, port))
+        made.settimeout(timeout)
+        made.connect((address, 80))
         made.sendall(b"GET / HTTP/1.0\r\nHost: test\r\n\r\n")
         return made.recv(65536)
 
@@ -111,7 +113,7 @@ def lookup(instance: Instance, netns: str, server: str, name: str, kind: int) ->
     with instance.inside(netns):
         made = socket.socket(socket.AF_INET6 if ":" in server else socket.AF_INET, socket.SOCK_DGRAM)
     with made:
-        made.settimeout(2)
+        made.settimeout(30)
         made.connect((server, 53))
         made.send(query)
         reply = made.recv(4096)
@@ -145,7 +147,7 @@ def test_a_task_in_a_dual_stack_subnet_is_reached_from_the_internet_as_it_is(
     ipv6 = [{"IpProtocol": "tcp", "FromPort": 80, "ToPort": 80, "Ipv6Ranges": [{"CidrIpv6": "::/0"}]}]
     ec2.revoke_security_group_ingress(GroupId=network.open, IpPermissions=ipv6)
     with pytest.raises(TimeoutError):
-        fetch(instance, "internet", six)
+        fetch(instance, "internet", six, timeout=SILENCE)
     ec2.authorize_security_group_ingress(GroupId=network.open, IpPermissions=ipv6)
     assert b"200" in fetch(instance, "internet", six).split(b"\r\n")[0]
 
@@ -161,17 +163,17 @@ def test_behind_an_egress_only_gateway_nobody_gets_in(
     with instance.inside("internet"):
         listener = socket.create_server((CLIENT, 8080), family=socket.AF_INET6)
     with listener:
-        listener.settimeout(2)
+        listener.settimeout(30)
         with instance.inside(netns_of(task)):
             made = socket.socket(socket.AF_INET6, socket.SOCK_STREAM)
         with made:
-            made.settimeout(2)
+            made.settimeout(30)
             made.connect((CLIENT, 8080))
             connection, peer = listener.accept()
             connection.close()
         assert peer[0] == address_of(task)
     with pytest.raises(TimeoutError):
-        fetch(instance, "internet", address_of(task))
+        fetch(instance, "internet", address_of(task), timeout=SILENCE)
     ec2.delete_egress_only_internet_gateway(EgressOnlyInternetGatewayId=gateway["EgressOnlyInternetGatewayId"])
     (route,) = (one for one in _routes(ec2, network.table) if one.get("DestinationIpv6CidrBlock") == "::/0")
     assert route["State"] == "blackhole"
@@ -202,7 +204,7 @@ def test_a_dual_stack_load_balancer_has_names_and_listeners_of_both_families(
         DefaultActions=[{"Type": "forward", "TargetGroupArn": arn}],
     )
     elb.get_waiter("load_balancer_available").wait(
-        LoadBalancerArns=[balancer["LoadBalancerArn"]], WaiterConfig={"Delay": 1, "MaxAttempts": 20}
+        LoadBalancerArns=[balancer["LoadBalancerArn"]], WaiterConfig={"Delay": 1, "MaxAttempts": 60}
     )
     name = balancer["DNSName"].lower()
     fours = lookup(instance, netns_of(task), "169.254.169.253", name, 1)
@@ -210,13 +212,16 @@ def test_a_dual_stack_load_balancer_has_names_and_listeners_of_both_families(
     assert (len(fours), len(sixes)) == (2, 2)
 
     def answered() -> bool:
-        return all(b" 200 " in fetch(instance, "internet", six).split(b"\r\n")[0] + b" " for six in sixes)
+        try:
+            return all(b" 200 " in fetch(instance, "internet", six).split(b"\r\n")[0] + b" " for six in sixes)
+        except ConnectionError:
+            return False
 
-    eventually(answered, "both nodes answer over IPv6", timeout=30)
+    eventually(answered, "both nodes answer over IPv6", timeout=60)
     elb.set_ip_address_type(LoadBalancerArn=balancer["LoadBalancerArn"], IpAddressType="ipv4")
     assert lookup(instance, netns_of(task), RESOLVER, name, 28) == []
     with pytest.raises(TimeoutError):
-        fetch(instance, "internet", sixes[0])
+        fetch(instance, "internet", sixes[0], timeout=SILENCE)
     code = elb.exceptions.ClientError
     with pytest.raises(code, match="NotImplemented"):
         elb.create_load_balancer(Name="net", Type="network", Subnets=list(network.subnets), IpAddressType="dualstack")
@@ -297,7 +302,7 @@ def test_a_template_lays_out_ipv6(instance: Instance) -> None:
     cloudformation, ec2 = instance.client("cloudformation"), instance.client("ec2")
     cloudformation.create_stack(StackName="layout", TemplateBody=TEMPLATE)
     cloudformation.get_waiter("stack_create_complete").wait(
-        StackName="layout", WaiterConfig={"Delay": 1, "MaxAttempts": 30}
+        StackName="layout", WaiterConfig={"Delay": 1, "MaxAttempts": 90}
     )
     (stack,) = cloudformation.describe_stacks(StackName="layout")["Stacks"]
     made = {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
@@ -310,5 +315,5 @@ def test_a_template_lays_out_ipv6(instance: Instance) -> None:
     assert only["Ipv6Native"]
     cloudformation.delete_stack(StackName="layout")
     cloudformation.get_waiter("stack_delete_complete").wait(
-        StackName="layout", WaiterConfig={"Delay": 1, "MaxAttempts": 30}
+        StackName="layout", WaiterConfig={"Delay": 1, "MaxAttempts": 90}
     )

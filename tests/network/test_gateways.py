@@ -19,7 +19,7 @@ PATH_MTU = """
 import socket, sys
 made = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 made.setsockopt(socket.IPPROTO_IP, 10, 2)   # IP_MTU_DISCOVER: never fragment
-made.settimeout(2)
+made.settimeout(30)
 made.connect((sys.argv[1], int(sys.argv[2])))
 try:
     made.send(b"x" * int(sys.argv[3]))

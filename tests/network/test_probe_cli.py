@@ -84,7 +84,7 @@ class Shop:
             task: dict[str, Any] = ecs.describe_tasks(cluster="shop", tasks=[arn])["tasks"][0]
             return task if task["lastStatus"] == "RUNNING" else None
 
-        task = eventually(running, "the task runs", timeout=20) or {}
+        task = eventually(running, "the task runs", timeout=60) or {}
         details = {item["name"]: item["value"] for item in task["attachments"][0]["details"]}
         return {"id": arn.rpartition("/")[2], "eni": details["networkInterfaceId"], "ip": details["privateIPv4Address"]}
 
@@ -213,12 +213,12 @@ def test_capture(shop: Shop, tmp_path: Path, end: str) -> None:
         ) as process,
         killed_at_last(process),
     ):
-        eventually(lambda: file.exists() and file.stat().st_size >= 24, "capturing has begun")
+        eventually(lambda: file.exists() and file.stat().st_size >= 24, "capturing has begun", timeout=60)
         shop.probe(shop.tasks["web"]["id"], shop.tasks["db"]["id"], "5432/tcp", 0)
-        eventually(lambda: len(packets(file)) >= 3, "three packets")
+        eventually(lambda: len(packets(file)) >= 3, "three packets", timeout=60)
         if end == "ctrl-c":
             subprocess.run(["kill", "-INT", "--", f"-{process.pid}"], check=True)
-        _, words = process.communicate(timeout=10)
+        _, words = process.communicate(timeout=60)
         assert process.returncode == 0, words
     seen = [packet for data in packets(file) if (packet := parse(data)) is not None]
     assert [packet.flags for packet in seen[:2]] == [SYN, SYN | ACK]

@@ -64,12 +64,12 @@ class Agent:
 
 
 def dig(netns: str, server: str, name: str, *options: str) -> list[str]:
-    out = command("ip", "netns", "exec", netns, "dig", "+short", "+time=2", "+tries=1", f"@{server}", name, *options)
+    out = command("ip", "netns", "exec", netns, "dig", "+short", "+time=15", "+tries=1", f"@{server}", name, *options)
     return sorted(out.split())
 
 
 def status(netns: str, server: str, name: str) -> str:
-    out = command("ip", "netns", "exec", netns, "dig", "+time=2", "+tries=1", f"@{server}", name)
+    out = command("ip", "netns", "exec", netns, "dig", "+time=15", "+tries=1", f"@{server}", name)
     return out.partition("status: ")[2].partition(",")[0]
 
 
@@ -145,7 +145,7 @@ def test_the_system_resolver_of_a_task_finds_names_by_its_search_list() -> None:
     agent = Agent(world())
     agent.put(view(1), record("vpc-1", "db.prod.internal", "10.0.1.10", zone="prod.internal"))
     folder = Path("/run/resolv")
-    folder.write_text("nameserver 10.0.0.2\nsearch nowhere.internal prod.internal\noptions timeout:1\n")
+    folder.write_text("nameserver 10.0.0.2\nsearch nowhere.internal prod.internal\noptions timeout:15\n")
     found = command(
         "ip", "netns", "exec", "t1", "sh", "-c",
         "mount --bind /run/resolv /etc/resolv.conf && getent ahostsv4 db",
@@ -195,7 +195,7 @@ def test_goes_on_without_the_agent_and_restarts_from_its_snapshot() -> None:
     assert len(processes) == 1
     handle = os.pidfd_open(int(processes[0]))
     os.kill(int(processes[0]), signal.SIGTERM)  # an orderly end writes what is still to be written
-    assert second.lost.get(timeout=10)
+    assert second.lost.get(timeout=60)
     os.waitid(os.P_PIDFD, handle, os.WEXITED)
     assert silent("t1", LOCAL)
     assert second.driver.observe(desired) == desired

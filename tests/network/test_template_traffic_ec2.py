@@ -165,7 +165,7 @@ def test_the_parts_of_the_reference_architecture_route_by_path(account: Account)
     listed = account.client("ecs").list_services(cluster=account.cluster)["serviceArns"]
     (product,) = (arn for arn in listed if "/product-" in arn)
     account.scale(product, 0)
-    eventually(lambda: account.ask(f"{url}/products")[0] == 503, "nobody is left for the products", timeout=30)
+    eventually(lambda: account.ask(f"{url}/products")[0] == 503, "nobody is left for the products", timeout=60)
     assert account.ask(f"{url}/")[0] == 200
 
 
@@ -233,7 +233,7 @@ def test_a_task_with_placement_constraints_is_one_per_instance_on_a_fixed_port(a
         (found,) = ecs.describe_services(cluster=account.cluster, services=[service])["services"]
         return any("unable to place a task" in event["message"] for event in found["events"])
 
-    eventually(said, "the service says that it cannot place another one", timeout=30)
+    eventually(said, "the service says that it cannot place another one", timeout=60)
     assert len(running(account.tasks())) == 1
 
 
@@ -278,7 +278,7 @@ def test_a_group_of_no_instances_grows_with_its_service(account: Account) -> Non
     (machine,) = account.machines()
     one, other = account.tasks("example-service", cluster=cluster)
     eventually(
-        lambda: len(running(account.tasks("healthiness-daemon", cluster=cluster))) == 1, "the daemon", timeout=30
+        lambda: len(running(account.tasks("healthiness-daemon", cluster=cluster))) == 1, "the daemon", timeout=60
     )
     itself = place_of_instance(machine["InstanceId"])
     assert account.fails(f"http://{address(one)}/", itself) is Exit.TIMED_OUT, "the task's group admits nobody"

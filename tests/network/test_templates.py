@@ -70,7 +70,7 @@ def assert_rule_removal(instance: Instance, balancer: dict[str, Any], task: dict
     ec2 = instance.client("ec2")
     place = Place(netns=load_balancer_namespace(balancer["LoadBalancerArn"]), nameserver="169.254.169.253")
     address = address_of(task)
-    established = dial(instance.home, place, address, port, timeout=3.0)
+    established = dial(instance.home, place, address, port, timeout=30.0)
 
     def exchange() -> bytes:
         established.sendall(b"GET / HTTP/1.1\r\nHost: established\r\n\r\n")
@@ -95,7 +95,7 @@ def assert_rule_removal(instance: Instance, balancer: dict[str, Any], task: dict
         established.close()
         for group, permissions in removed:
             ec2.authorize_security_group_ingress(GroupId=group, IpPermissions=permissions)
-    dial(instance.home, place, address, port, timeout=3.0).close()
+    dial(instance.home, place, address, port, timeout=30.0).close()
 
 
 def assert_leaves_rotation(instance: Instance, url: str, task: dict[str, Any], place: Place = INTERNET) -> None:
@@ -104,7 +104,7 @@ def assert_leaves_rotation(instance: Instance, url: str, task: dict[str, Any], p
     eventually(
         lambda: _only_others(answers(instance, url, 10, place), task["taskArn"]),
         "the unhealthy task leaves the rotation",
-        timeout=60,
+        timeout=120,
     )
 
 

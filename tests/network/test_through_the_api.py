@@ -64,7 +64,7 @@ def run_task(
         task: dict[str, Any] = ecs.describe_tasks(cluster="gateways", tasks=[arn])["tasks"][0]
         return task if task["lastStatus"] == "RUNNING" else None
 
-    return eventually(running, "the task runs", timeout=20) or {}
+    return eventually(running, "the task runs", timeout=60) or {}
 
 
 def place_of(task: dict[str, Any]) -> Place:
@@ -81,7 +81,7 @@ def listener(instance: Instance) -> Iterator[socket.socket]:
     """A TCP listener on the internet side."""
     with instance.inside("internet"):
         made = socket.create_server((CLIENT, 8080))
-    made.settimeout(3)
+    made.settimeout(30)
     with made:
         yield made
 
@@ -100,7 +100,7 @@ def test_a_private_task_is_seen_as_its_nat_gateway(
     ec2.create_route(RouteTableId=tables[0], DestinationCidrBlock="0.0.0.0/0", GatewayId=gateway)
     eip = ec2.allocate_address(Domain="vpc")
     nat = ec2.create_nat_gateway(SubnetId=public, AllocationId=eip["AllocationId"])["NatGateway"]["NatGatewayId"]
-    ec2.get_waiter("nat_gateway_available").wait(NatGatewayIds=[nat], WaiterConfig={"Delay": 1, "MaxAttempts": 20})
+    ec2.get_waiter("nat_gateway_available").wait(NatGatewayIds=[nat], WaiterConfig={"Delay": 1, "MaxAttempts": 60})
     task = run_task(instance, task_definition, private)
 
     # without a route nothing leaves, and nothing answers
@@ -109,7 +109,7 @@ def test_a_private_task_is_seen_as_its_nat_gateway(
     assert caught.value.code is Exit.TIMED_OUT
 
     ec2.create_route(RouteTableId=tables[1], DestinationCidrBlock="0.0.0.0/0", NatGatewayId=nat)
-    dial(instance.home, place_of(task), CLIENT, 8080, timeout=3.0).close()
+    dial(instance.home, place_of(task), CLIENT, 8080, timeout=30.0).close()
     connection, peer = listener.accept()
     connection.close()
     assert peer[0] == eip["PublicIp"]

@@ -150,7 +150,7 @@ class Rig:
             stack = self.stack(name)
             if stack.status not in MOVING:
                 return stack
-            await asyncio.wait_for(changed.wait(), 10)
+            await asyncio.wait_for(changed.wait(), 60)
 
     def stack(self, name: str) -> Stack:
         found = [stack for stack in self.store.snapshot.rows(tables.STACKS) if stack.id == name or stack.name == name]

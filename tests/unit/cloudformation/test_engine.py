@@ -75,7 +75,7 @@ async def wait_for(rig: Rig, event: str) -> None:
     rig.store.subscribe(lambda commit: changed.set())
     while event not in rig.events("s"):
         changed.clear()
-        await asyncio.wait_for(changed.wait(), 5)
+        await asyncio.wait_for(changed.wait(), 60)
 
 
 def touch(rig: Rig) -> None:

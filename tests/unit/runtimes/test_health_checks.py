@@ -39,7 +39,7 @@ def test_what_a_row_of_results_means(answers: str, start_period: int, told: list
 
     checks = HealthChecks(lambda key, health: seen.put((key, health)), now=time.monotonic, speed=lambda: 1000.0)
     checks.watch("web", check(start_period=start_period), probe)
-    assert [seen.get(timeout=5) for _ in told] == [("web", health) for health in told]
+    assert [seen.get(timeout=60) for _ in told] == [("web", health) for health in told]
     checks.leave("web")
     checks.close()
     assert seen.empty()

@@ -73,7 +73,7 @@ class Rig:
         assert [self.told() for _ in range(2)] == [("starting", None), ("running", None)]
 
     def told(self) -> tuple[str, int | None]:
-        seen = self.seen.get(timeout=5)
+        seen = self.seen.get(timeout=60)
         self.restarts.append(seen.restarts)
         return seen.state, seen.exit_code
 

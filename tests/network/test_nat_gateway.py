@@ -64,9 +64,9 @@ except OSError as error:
 
 
 def _few_ports(item: LogicalObject) -> Iterable[HostObject]:
-    """The fabric with NAT gateways that have ten ports and forget after two seconds."""
+    """The fabric with NAT gateways that have ten ports and forget after five seconds."""
     if isinstance(item, Nat):
-        item = msgspec.structs.replace(item, ports=(1024, 1024 + PORTS - 1), idle=2)
+        item = msgspec.structs.replace(item, ports=(1024, 1024 + PORTS - 1), idle=5)
     return lower(item)
 
 

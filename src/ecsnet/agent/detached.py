@@ -76,26 +76,40 @@ class DetachedServer(Generic[Request, Reply]):
         Raises DetachedError.
         """
         with self._arrived:
-            if self._connection is None and not self._connect():
-                self._launch()
-            if self._connection is None:
-                raise DetachedError(f"{self._module} does not start; see {self._log_path}")
-            connection = self._connection
-            self._next += 1
-            number = self._next
-            self._replies[number] = None
             try:
-                connection.sendall(frame(_ENCODER.encode(make(number))))
-                self._arrived.wait_for(lambda: self._replies.get(number, self) is not None, PATIENCE)
-            except OSError as error:
-                # The reading thread sees the same; until it has, the next request would meet the dead server again.
-                self._arrived.wait_for(lambda: self._connection is not connection, PATIENCE)
-                raise DetachedError(f"{self._module} went away: {error}") from error
-            finally:
-                reply = self._replies.pop(number, None)
+                number = self._send(make)
+            except OSError:
+                # It died before, so it has not read the request; its successor gets it.
+                try:
+                    number = self._send(make)
+                except OSError as error:
+                    raise DetachedError(f"{self._module} went away: {error}") from error
+            self._arrived.wait_for(lambda: self._replies.get(number, self) is not None, PATIENCE)
+            if number not in self._replies:
+                raise DetachedError(f"{self._module} went away before it answered")
+            reply = self._replies.pop(number)
         if reply is None:
-            raise DetachedError(f"{self._module} did not answer")
+            raise DetachedError(f"{self._module} did not answer within {PATIENCE:g} s")
         return reply
+
+    def _send(self, make: Callable[[int], Request]) -> int:
+        """The number under which the reply to a request will come. Raises OSError when the server has gone away."""
+        if self._connection is None and not self._connect():
+            self._launch()
+        if self._connection is None:
+            raise DetachedError(f"{self._module} does not start; see {self._log_path}")
+        connection = self._connection
+        self._next += 1
+        number = self._next
+        self._replies[number] = None
+        try:
+            connection.sendall(frame(_ENCODER.encode(make(number))))
+        except OSError:
+            # The reading thread sees the same; until it has, the next request would meet the dead server again.
+            self._arrived.wait_for(lambda: self._connection is not connection, PATIENCE)
+            self._replies.pop(number, None)
+            raise
+        return number
 
     def close(self) -> None:
         """Give up the connection; the server goes on."""
@@ -142,7 +156,8 @@ class DetachedServer(Generic[Request, Reply]):
             pass  # the same as its orderly end
         with self._arrived:
             self._connection = None
-            self._replies.clear()
+            for number in [number for number, reply in self._replies.items() if reply is None]:
+                del self._replies[number]
             self._arrived.notify_all()
             closing = self._closing
         connection.close()

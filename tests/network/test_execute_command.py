@@ -168,6 +168,9 @@ def test_long_output_and_input_arrive_whole_and_in_order(shop: Shop) -> None:
         for _ in range(200):
             number = client.type(b"0123456789" * 100)
             client.until_acknowledged(max(0, number - 20))
+        # A command that reads slowly has some of them refused for now: they must come again.
+        for last in range(number - 20, number + 1):
+            client.until_acknowledged(last)
         client.until(hashlib.sha256(b"0123456789" * 20_000).hexdigest())
         client.until_closed()
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv6Network
 from typing import Any
 
 from api_lab import ApiLab
@@ -66,13 +66,13 @@ class RandomNetwork:
         dual = number != 2
         vpc = call("CreateVpc", CidrBlock=block, AmazonProvidedIpv6CidrBlock=dual)["Vpc"]["VpcId"]
         self._lab.settle()
-        six = None
+        six: list[IPv6Network] = []
         if dual:
             found = call("DescribeVpcs", VpcIds=[vpc])["Vpcs"][0]["Ipv6CidrBlockAssociationSet"][0]["Ipv6CidrBlock"]
-            six = found.replace("00::/56", "{:02x}::/64")
+            six = list(IPv6Network(found).subnets(new_prefix=64))
         subnets = []
         for index in (1, 2):
-            more = {"Ipv6CidrBlock": six.format(index)} if six else {}
+            more = {"Ipv6CidrBlock": str(six[index])} if six else {}
             block24 = block.replace("0.0/16", f"{index}.0/24")
             zone = "us-east-1a" if index == 1 else "us-east-1b"
             reply = call("CreateSubnet", VpcId=vpc, CidrBlock=block24, AvailabilityZone=zone, **more)

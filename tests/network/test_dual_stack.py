@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import struct
 from dataclasses import dataclass
+from ipaddress import IPv6Network
 from typing import Any
 
 import pytest
@@ -36,13 +37,13 @@ def network(instance: Instance) -> Network:
     vpc, block = made["VpcId"], made["Ipv6CidrBlockAssociationSet"][0]["Ipv6CidrBlock"]
     for name in ("EnableDnsSupport", "EnableDnsHostnames"):
         ec2.modify_vpc_attribute(VpcId=vpc, **{name: {"Value": True}})
-    head = block.removesuffix("00::/56")
+    sixes = list(IPv6Network(block).subnets(new_prefix=64))
     zones = [zone["ZoneName"] for zone in ec2.describe_availability_zones()["AvailabilityZones"]]
     subnets = [
         ec2.create_subnet(
             VpcId=vpc,
             CidrBlock=f"10.80.{number}.0/24",
-            Ipv6CidrBlock=f"{head}0{number}::/64",
+            Ipv6CidrBlock=str(sixes[number]),
             AvailabilityZone=zones[number],
         )["Subnet"]["SubnetId"]
         for number in (0, 1)

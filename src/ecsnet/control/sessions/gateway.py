@@ -120,6 +120,8 @@ class Sessions:
                 del self._open[session.id]
                 with self._open_call() as call:
                     call.tx.delete(EXECUTE_SESSIONS, session.id)
+            # Last: who is told that a session is over may open the next one, of which a container has two.
+            await conversation.close()
 
     def _claim(self, session: str, token: str) -> ExecuteSession | None:
         with self._open_call() as call:
@@ -149,7 +151,10 @@ class _Conversation:
         self._stopped.set()
 
     async def run(self) -> None:
-        """Until the command, the client or the container ends. Raises OSError when the client just goes away."""
+        """Until the command, the client or the container ends, and whatever the command started has ended with it.
+
+        Raises OSError when the client just goes away.
+        """
         parts = (self._receive(), self._command(), self._resend(), self._stopped.wait())
         tasks = [asyncio.ensure_future(part) for part in parts]
         try:
@@ -158,15 +163,18 @@ class _Conversation:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
                 task.result()
-            self._channel.close(self._reason)
-            await self._flush()
-            await self._socket.close()
         finally:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             if self._terminal is not None:
                 await self._terminal.end()
+
+    async def close(self) -> None:
+        """Tell the client that it is over, and why."""
+        self._channel.close(self._reason)
+        await self._flush()
+        await self._socket.close()
 
     async def _receive(self) -> None:
         """Until the client ends the session."""

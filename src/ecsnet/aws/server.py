@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import uvicorn
 
-from ecsnet.aws.connection import Connection
 from ecsnet.aws.http import AsgiApp
 
 KEEP_ALIVE = 120
@@ -22,7 +21,7 @@ def make_server(app: AsgiApp, *, host: str = "127.0.0.1", port: int = 4566) -> u
             host=host,
             port=port,
             loop="uvloop",  # a tenth of a small call
-            http=Connection,
+            http="httptools",
             ws="websockets-sansio",
             ws_max_size=1 << 20,
             ws_ping_interval=None,  # over loopback a client that is gone shows; one that is stopped may go on later

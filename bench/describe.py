@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from api import Raw, Server, _ec2, raw_call, start
+from api import Raw, Server, _ec2, start
 from ecsnet.model.tables import SCHEMA
 from ecsnet.store.store import Store
 from harness import resident, summary
@@ -38,10 +38,7 @@ def _calls(wide: Wide) -> dict[str, Raw]:
         "DescribeSecurityGroups by vpc-id": _filters(vpc_id=wide.vpc),
     }
 
-    def call(name: str, filters: dict[str, str]) -> Raw:
-        return lambda _number: _ec2(name.partition(" ")[0], **filters)
-
-    return {name: call(name, filters) for name, filters in cases.items()}
+    return {name: _ec2(name.partition(" ")[0], **filters) for name, filters in cases.items()}
 
 
 def describes(interfaces: int) -> dict[str, Any]:
@@ -62,6 +59,7 @@ def describes(interfaces: int) -> dict[str, Any]:
 
 
 def _measure(server: Server, wide: Wide) -> dict[str, Any]:
+    # wrk would leave no pause between two calls.
     connection = http.client.HTTPConnection("127.0.0.1", server.port)
     connection.connect()
     assert connection.sock is not None
@@ -72,12 +70,17 @@ def _measure(server: Server, wide: Wide) -> dict[str, Any]:
         "rules": wide.groups * (RULES_EACH + 1),
         "milliseconds": {},
     }
-    for name, make in _calls(wide).items():
-        call, times, size = raw_call(connection, make), [], 0
+    for name, call in _calls(wide).items():
+        times, size = [], 0
         ends = time.perf_counter() + SECONDS
         while time.perf_counter() < ends:
             began = time.perf_counter()
-            size = call(len(times))
+            connection.request("POST", "/", call.body, call.headers)
+            reply = connection.getresponse()
+            text = reply.read()
+            if reply.status != 200:
+                raise SystemExit(f"HTTP {reply.status}: {text[:500]!r}")
+            size = len(text)
             times.append((time.perf_counter() - began) * 1000)
             time.sleep((time.perf_counter() - began) / 2)  # see `vpc.PAUSE`
         found["milliseconds"][name] = {**summary(times), "bytes": size}

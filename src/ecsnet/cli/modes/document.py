@@ -54,7 +54,8 @@ def _lines(report: Report) -> Iterator[str]:
     yield (
         "The same two services run in each mode, the client on one container instance and the server on another, in "
         f"different subnets of one VPC. Figures are medians of {rounds} alternating rounds of {report.seconds:g} s; "
-        "beside them, in the same rounds, a veth pair without any rule and loopback. Two modes are called different "
+        "beside them, in the same rounds, a veth pair without any rule, as the kernel makes it, and "
+        "loopback. Two modes are called different "
         f"where a sign test over the rounds leaves at most {IMPROBABLE:.0%} to chance."
     )
     yield ""

@@ -85,7 +85,7 @@ def serve_ecsnet(port: int, directory: Path) -> None:
     # As the daemon has it.
     gc.collect()
     gc.freeze()
-    gc.set_threshold(50_000, 50, 100)
+    gc.set_threshold(2_000, 1_000, 100)
     make_server(app, port=port).run()
 
 

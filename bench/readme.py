@@ -34,8 +34,9 @@ def table(found: Mapping[str, Any]) -> str:
 def _api(api: Mapping[str, Any]) -> list[Sequence[str]]:
     rows = []
     for call, both in api["raw"]["one client"].items():
-        ours, theirs = both["ecsnet"]["p50"], both["moto"]["p50"]
-        rows.append((f"{call}, raw HTTP, p50", f"{ours:.2f} ms", f"moto server {theirs:.1f} ms ({theirs / ours:.0f}×)"))
+        ours, theirs = both["ecsnet"], both["moto"]
+        times = f"moto server {_pair(theirs)} ms ({theirs['p50'] / ours['p50']:.0f}×)"
+        rows.append((f"{call}, raw HTTP, p50 / p99", f"{ours['p50']:.2f} / {ours['p99']:.2f} ms", times))
     for call, both in api["raw"]["eight clients"].items():
         ours, theirs = both["ecsnet"]["per_second"], both["moto"]["per_second"]
         times = f"moto server {theirs:,.0f} ({ours / theirs:.0f}×)"

@@ -56,12 +56,10 @@ LISTS = ("DescribeNetworkInterfaces(1000)", "DescribeTasks(100)")
 
 def serve_ecsnet(port: int, directory: Path) -> None:
     """Run the gateway in this process until it is killed."""
-    import gc
-
     from ecsnet.aws.app import make_app
     from ecsnet.aws.ids import RandomIds
     from ecsnet.aws.server import make_server
-    from ecsnet.daemon import SERVICES
+    from ecsnet.daemon import SERVICES, collect_little
     from ecsnet.model.tables import SCHEMA
     from ecsnet.services.backing import Backing
     from ecsnet.services.call import Settings
@@ -82,10 +80,7 @@ def serve_ecsnet(port: int, directory: Path) -> None:
         applied=applied,
         routes={},
     )
-    # As the daemon has it.
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(2_000, 1_000, 100)
+    collect_little()
     make_server(app, port=port).run()
 
 

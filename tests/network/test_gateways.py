@@ -29,7 +29,7 @@ except OSError as error:
 """
 
 
-def _nat(lab: Lab) -> None:
+def nat_gateway(lab: Lab) -> None:
     """A NAT gateway in subnet 1 for subnet 2."""
     with lab.store.transaction() as tx:
         tx.put(t.ROUTE_TABLES, rows.route_table(2, rows.route("0.0.0.0/0", "nat", rows.identifier("nat", 1))))
@@ -41,7 +41,7 @@ def _nat(lab: Lab) -> None:
     lab.flush()
 
 
-def _public_vpc(lab: Lab) -> None:
+def public_vpc(lab: Lab) -> None:
     lab.vpc()
     lab.gateway()
     lab.group(1)
@@ -57,7 +57,7 @@ def _elastic_ip(lab: Lab, public: str, task: Task | None, allocation: int = 7) -
 
 
 def test_moving_an_elastic_ip_moves_new_flows_and_cuts_old_ones(lab: Lab) -> None:
-    _public_vpc(lab)
+    public_vpc(lab)
     one, two = lab.task("10.0.1.10", 2), lab.task("10.0.1.11", 2)
     with lab.net.listen(one.netns, one.address, 80), lab.net.listen(two.netns, two.address, 80):
         assert lab.net.tcp("internet", "198.18.0.7", 80) is None
@@ -76,7 +76,7 @@ def test_moving_an_elastic_ip_moves_new_flows_and_cuts_old_ones(lab: Lab) -> Non
 
 def test_elastic_ips_of_secondary_addresses(lab: Lab) -> None:
     """Each private address has a public one of its own; a move cuts old flows and leaves the other address alone."""
-    _public_vpc(lab)
+    public_vpc(lab)
     one, two = lab.task("10.0.1.10", 2, secondary=("10.0.1.20",)), lab.task("10.0.1.11", 2)
     _elastic_ip(lab, "198.18.0.7", one)
     with lab.store.transaction() as tx:
@@ -104,7 +104,7 @@ def test_elastic_ips_of_secondary_addresses(lab: Lab) -> None:
 
 
 def test_a_detached_gateway_carries_nothing(lab: Lab) -> None:
-    _public_vpc(lab)
+    public_vpc(lab)
     web = lab.task("10.0.1.10", 2, public="198.18.0.10")
     with lab.net.listen(web.netns, web.address, 80):
         assert lab.net.tcp("internet", "198.18.0.10", 80) == CLIENT
@@ -116,7 +116,7 @@ def test_a_detached_gateway_carries_nothing(lab: Lab) -> None:
 
 def test_a_public_address_inside_the_vpc_is_a_way_around_through_the_gateway(lab: Lab) -> None:
     """Groups then see the sender's public address: a reference to its group does not match, a CIDR rule does."""
-    _public_vpc(lab)
+    public_vpc(lab)
     lab.group(3, rows.rule(3, 3, ports=(80, 80), peer=1))
     client = lab.task("10.0.1.10", 1, public="198.18.0.10")
     web, members_only = lab.task("10.0.1.11", 2, public="198.18.0.11"), lab.task("10.0.1.12", 3, public="198.18.0.12")
@@ -128,8 +128,8 @@ def test_a_public_address_inside_the_vpc_is_a_way_around_through_the_gateway(lab
 
 @pytest.mark.parametrize("through", ["internet gateway", "nat gateway"])
 def test_the_path_mtu_to_the_internet_is_learned_without_any_rule(lab: Lab, through: str) -> None:
-    _public_vpc(lab)
-    _nat(lab)
+    public_vpc(lab)
+    nat_gateway(lab)
     public = "198.18.0.10" if through == "internet gateway" else None
     task = lab.task("10.0.1.10" if public else "10.0.2.10", 1, subnet=1 if public else 2, public=public)
     with lab.net.listen("internet", CLIENT, 53, "udp"):
@@ -149,8 +149,8 @@ def test_inside_the_vpc_packets_have_up_to_9001_bytes(lab: Lab) -> None:
 
 
 def test_the_acl_of_the_nat_gateways_subnet_applies(lab: Lab) -> None:
-    _public_vpc(lab)
-    _nat(lab)
+    public_vpc(lab)
+    nat_gateway(lab)
     private = lab.task("10.0.2.10", 1, subnet=2)
     with lab.net.listen("internet", CLIENT, 80), lab.net.listen("internet", CLIENT, 81):
         assert lab.net.tcp(private.netns, CLIENT, 80) == "198.18.0.2"
@@ -165,8 +165,8 @@ def test_the_acl_of_the_nat_gateways_subnet_applies(lab: Lab) -> None:
 
 @pytest.mark.parametrize("state", ["deleting", "deleted"])
 def test_a_nat_gateway_that_goes_takes_its_flows_along(lab: Lab, state: str) -> None:
-    _public_vpc(lab)
-    _nat(lab)
+    public_vpc(lab)
+    nat_gateway(lab)
     private = lab.task("10.0.2.10", 1, subnet=2)
     with lab.net.listen("internet", CLIENT, 80), lab.net.flow(private.netns, CLIENT, 80) as alive:
         assert alive()
@@ -179,7 +179,7 @@ def test_a_nat_gateway_that_goes_takes_its_flows_along(lab: Lab, state: str) -> 
 
 def test_no_private_address_crosses_the_edge(lab: Lab) -> None:
     """Neither as a destination from the internet, even with a route there, nor as a source to it."""
-    _public_vpc(lab)
+    public_vpc(lab)
     web = lab.task("10.0.1.10", 2, public="198.18.0.10")
     with lab.net.listen(web.netns, web.address, 80):
         added = lab.net.run("internet", "ip", "route", "add", "10.0.0.0/16", "via", "192.0.0.3", "dev",

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 import rows
-from test_gateways import CLIENT, _nat, _public_vpc
+from test_gateways import CLIENT, nat_gateway, public_vpc
 from test_peering import two
 from vpc_lab import Lab, Task
 
@@ -96,14 +96,14 @@ def test_between_peers(lab: Lab) -> None:
 
 @pytest.mark.parametrize("through", ["internet gateway", "nat gateway"])
 def test_to_the_internet(lab: Lab, through: str) -> None:
-    _public_vpc(lab)
-    _nat(lab)
+    public_vpc(lab)
+    nat_gateway(lab)
     public = "198.18.0.10" if through == "internet gateway" else None
     task = lab.task("10.0.1.10" if public else "10.0.2.10", 1, subnet=1 if public else 2, public=public)
     stream(lab, task.netns, "eth0", "internet", CLIENT, CLIENT)
 
 
 def test_from_the_internet(lab: Lab) -> None:
-    _public_vpc(lab)
+    public_vpc(lab)
     web: Task = lab.task("10.0.1.10", 2, public="198.18.0.10")
     stream(lab, "internet", "g000100000000", web.netns, web.address, "198.18.0.10")

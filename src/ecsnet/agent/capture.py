@@ -42,7 +42,7 @@ def capture(device: str, count: int, output: BinaryIO) -> int:
                 data, ancillary, _flags, _address = made.recvmsg(_LONGEST, 64)
                 seconds, nanoseconds = _time(ancillary)
                 with _undisturbed():
-                    for frame in islice(numbered(data), count - seen if count else None):
+                    for frame in islice(split_overlong(data), count - seen if count else None):
                         output.write(struct.pack("=IIII", seconds, nanoseconds, len(frame), len(frame)) + frame)
                         seen += 1
                     output.flush()
@@ -51,7 +51,7 @@ def capture(device: str, count: int, output: BinaryIO) -> int:
         return seen
 
 
-def numbered(frame: bytes) -> Iterator[bytes]:
+def split_overlong(frame: bytes) -> Iterator[bytes]:
     """The frame; a TCP one too long for the length field of IPv4 ("BIG TCP", length 0) as several that are not.
 
     Readers of pcap files before 2023 (tcpdump 4.99.3: "bad-len 0") make nothing of the long one.
@@ -67,10 +67,19 @@ def numbered(frame: bytes) -> Iterator[bytes]:
         data = frame[at : at + step]
         head = bytearray(frame[:payload])
         struct.pack_into("!H", head, 16, payload - _ETHERNET_HEADER + len(data))
+        struct.pack_into("!H", head, 24, 0)
+        struct.pack_into("!H", head, 24, _checksum(bytes(head[_ETHERNET_HEADER:tcp])))
         struct.pack_into("!I", head, tcp + 4, (sequence + at - payload) & 0xFFFFFFFF)
         if at + step < len(frame):
             head[tcp + 13] &= ~_FIN_PSH
         yield bytes(head) + data
+
+
+def _checksum(header: bytes) -> int:
+    """Of an IPv4 header whose own checksum is 0 (RFC 1071)."""
+    total: int = sum(struct.unpack(f"!{len(header) // 2}H", header))
+    total = (total & 0xFFFF) + (total >> 16)
+    return ~(total + (total >> 16)) & 0xFFFF
 
 
 def _time(ancillary: list[tuple[int, int, bytes]]) -> tuple[int, int]:

@@ -25,7 +25,7 @@ _ERRORS4 = frozenset((3, 4, 5, 11, 12))
 _EXTENSIONS6 = frozenset((0, 43, 60, 135))
 _FRAGMENT6, _AUTHENTICATION = 44, 51
 
-LONGEST = 1 << 16
+OVERLONG = 1 << 16
 """The least that a packet has whose length does not fit its header."""
 
 
@@ -40,7 +40,7 @@ class Packet(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Time to live, or hop limit."""
     length: int
     """Bytes of the whole packet, by its header; of an excerpt too. One that is too long for that field of IPv4
-    ("BIG TCP") says 0 there and counts as LONGEST."""
+    ("BIG TCP") says 0 there and counts as OVERLONG."""
     identification: int = 0
     """IPv4 only."""
     fragment: int = 0
@@ -102,7 +102,7 @@ def _parse4(data: bytes, start: int) -> Packet | None:
         destination=destination,
         protocol=protocol,
         hops=hops,
-        length=length or LONGEST,
+        length=length or OVERLONG,
         identification=identification,
         fragment=offset,
         **({} if offset else _upper(data, start + (first & 15) * 4, protocol)),

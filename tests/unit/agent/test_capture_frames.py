@@ -6,7 +6,7 @@ import struct
 
 import pytest
 
-from ecsnet.agent.capture import numbered
+from ecsnet.agent.capture import split_overlong
 from ecsnet.agent.packet import ACK, FIN, PSH, TCP, parse
 
 ETHERNET = bytes(12) + b"\x08\x00"
@@ -25,13 +25,14 @@ def frame(data: bytes, flags: int, sequence: int, options: int = 12) -> bytes:
 def test_every_frame_has_its_length_and_the_stream_is_whole(size: int) -> None:
     data = bytes(n % 251 for n in range(size))
     sequence = 0xFFFFFFFF - 1000
-    written = list(numbered(frame(data, ACK | PSH | FIN, sequence)))
+    written = list(split_overlong(frame(data, ACK | PSH | FIN, sequence)))
     found, expected = b"", sequence
     for number, one in enumerate(written, 1):
         packet = parse(one[14:])
         assert packet is not None
         assert packet.payload is not None
         assert packet.length == len(one) - 14 == struct.unpack_from("!H", one, 16)[0]
+        assert len(written) == 1 or sum(struct.unpack_from("!10H", one, 14)) % 0xFFFF == 0  # the header's checksum
         assert packet.sequence == expected
         assert packet.flags == (ACK | PSH | FIN if number == len(written) else ACK)
         found += one[14 + packet.payload :]
@@ -42,4 +43,4 @@ def test_every_frame_has_its_length_and_the_stream_is_whole(size: int) -> None:
 
 def test_what_is_no_tcp_over_ipv4_stays_as_it_is() -> None:
     for whole in (bytes(12) + b"\x86\xdd" + bytes(100_000), ETHERNET + bytes(100_000)):
-        assert list(numbered(whole)) == [whole]
+        assert list(split_overlong(whole)) == [whole]

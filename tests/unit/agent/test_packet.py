@@ -7,7 +7,7 @@ from ipaddress import IPv4Address, IPv6Address
 
 import pytest
 
-from ecsnet.agent.packet import ACK, ICMP, ICMPV6, LONGEST, SYN, TCP, UDP, parse
+from ecsnet.agent.packet import ACK, ICMP, ICMPV6, OVERLONG, SYN, TCP, UDP, parse
 
 A, B = IPv4Address("10.0.1.10"), IPv4Address("10.0.2.11")
 A6, B6 = IPv6Address("2600::a"), IPv6Address("2600::b")
@@ -39,7 +39,7 @@ def test_a_packet_too_long_for_its_header() -> None:
     whole = ipv4(TCP, tcp())
     packet = parse(whole[:2] + b"\0\0" + whole[4:])
     assert packet is not None
-    assert packet.length == LONGEST
+    assert packet.length == OVERLONG
 
 
 def test_an_icmp_error_quotes_eight_bytes_of_tcp() -> None:

@@ -47,7 +47,7 @@ _AF_INET6, _INET6_ADDR_GEN_MODE, _GEN_MODE_NONE = 10, 8, 1
 _IFF_UP = 1
 _ALIAS = "ecsnet "
 _GROUP = 200
-_LONGEST = 128 << 10
+_GSO_MAX_SIZE = 128 << 10
 """Bytes of TCP over IPv4 that cross a link as one packet ("BIG TCP", Linux 6.3; an older kernel ignores the attribute
 and keeps 64 KiB). A router costs by the packet: with 64 KiB a stream through one had 0.75 of a bare pair's throughput,
 with 128 KiB more than a bare pair; longer ones gained nothing. Not for IPv6, where such packets have another header."""
@@ -178,7 +178,7 @@ class Links:
 
 
 def _newlink(link: Link, peer_namespace: int) -> Request:
-    common = u32(IFLA_MTU, link.mtu) + u32(_IFLA_GSO_IPV4_MAX_SIZE, _LONGEST) + u32(_IFLA_GROUP, _GROUP)
+    common = u32(IFLA_MTU, link.mtu) + u32(_IFLA_GSO_IPV4_MAX_SIZE, _GSO_MAX_SIZE) + u32(_IFLA_GROUP, _GROUP)
     peer = (
         ifinfo()
         + text(IFLA_IFNAME, link.b.name)

@@ -176,8 +176,9 @@ def test_errors_help(shop: Shop) -> None:
     assert wrong.returncode == 4
     assert "nobody" in wrong.stderr
     port = shop.instance.run("probe", web, web, "http", check=False)
-    assert port.returncode == 1
+    assert port.returncode == 2
     assert "443/tcp" in port.stderr
+    assert shop.instance.run("why", web, web, "99999/tcp", check=False).returncode == 2
 
 
 def packets(file: Path) -> list[bytes]:

@@ -17,6 +17,9 @@ ACCOUNT = "123456789012"
 _TIMEOUT = 30.0
 
 
+_EXITS = {400: Exit.USAGE, 404: Exit.NOT_FOUND, 502: Exit.NOT_RUNNING, 503: Exit.NOT_RUNNING}
+
+
 def running(home: Home) -> tuple[int, int] | None:
     """(pid, port) of the control process, or None when it is not up."""
     try:
@@ -61,12 +64,16 @@ def fetch(method: str, path: str, **query: str) -> Any:
         ) from error
     finally:
         connection.close()
-    decoded: dict[str, Any] = json.loads(body)
-    if response.status == 404:
-        raise CliError(decoded["error"], hint=decoded.get("hint", ""), code=Exit.NOT_FOUND)
     if response.status >= 400:
-        raise CliError(decoded["error"], hint=decoded.get("hint", ""))
-    return decoded
+        raise refusal(response.status, body)
+    return json.loads(body)
+
+
+def refusal(status: int, body: bytes) -> CliError:
+    """What control's own interface refused, with its sentence. Never the exit code that means "blocked" or "dropped"
+    when the question was wrong or could not be asked."""
+    problem: dict[str, Any] = json.loads(body)
+    return CliError(problem["error"], hint=problem.get("hint", ""), code=_EXITS.get(status, Exit.FAILED))
 
 
 @functools.cache

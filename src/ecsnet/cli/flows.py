@@ -14,7 +14,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from ecsnet.cli.client import require_port
+from ecsnet.cli.client import refusal, require_port
 from ecsnet.cli.errors import CliError, Exit
 from ecsnet.cli.show import console
 
@@ -57,9 +57,7 @@ def _items(query: dict[str, str], end: float | None) -> Iterator[dict[str, Any]]
         connection.request("GET", "/_ecsnet/flows?" + urllib.parse.urlencode(query))
         response = connection.getresponse()
         if response.status != 200:
-            problem = json.loads(response.read())
-            code = Exit.NOT_FOUND if response.status == 404 else Exit.FAILED
-            raise CliError(problem["error"], hint=problem.get("hint", ""), code=code)
+            raise refusal(response.status, response.read())
         while True:
             if connection.sock is not None:
                 connection.sock.settimeout(None if end is None else max(0.001, end - time.monotonic()))

@@ -16,7 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ecsnet.cli import junit
-from ecsnet.cli.client import require_port
+from ecsnet.cli.client import refusal, require_port
 from ecsnet.cli.errors import CliError, Exit
 from ecsnet.cli.show import JsonOption, console, print_json
 
@@ -77,9 +77,7 @@ def _lines(query: list[tuple[str, str]]) -> Iterator[dict[str, Any]]:
         connection.request("POST", "/_ecsnet/verify?" + urllib.parse.urlencode(query))
         response = connection.getresponse()
         if response.status != 200:
-            problem = json.loads(response.read())
-            code = Exit.NOT_FOUND if response.status == 404 else Exit.FAILED
-            raise CliError(problem["error"], hint=problem.get("hint", ""), code=code)
+            raise refusal(response.status, response.read())
         while line := response.readline():
             yield json.loads(line)
     except (OSError, http.client.HTTPException) as error:

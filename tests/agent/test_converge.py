@@ -9,6 +9,7 @@ import pytest
 
 from ecsnet.agent.converge import FIRST_RETRY, Converge
 from ecsnet.agent.order import IN_KERNEL, KIND_OF_KEY, STAGES
+from ecsnet.hostplan.balancer import EnvoyResource
 from ecsnet.hostplan.kernel import (
     Address,
     HostObject,
@@ -142,6 +143,16 @@ def test_everything_is_made_before_what_needs_it_whatever_the_order_of_the_plan(
                 assert position(machine, f"+ {need}") < position(machine, f"+ {item.key}")
 
 
+def test_a_process_ends_only_after_the_endpoint_that_led_to_it() -> None:
+    """One change does both where the deregistration delay is 0: requests in between had nobody to answer them."""
+    machine = Machine()
+    before = EnvoyResource(kind="endpoints", name="web", body=b'["10.0.0.5:80","10.0.0.6:80"]', owner="group")
+    after = msgspec.structs.replace(before, body=b'["10.0.0.6:80"]')
+    machine.sync(*EVERYTHING, before)
+    machine.delta(put=[after], remove=[PROCESS.key])
+    assert machine.log == [f"+ {after.key}", f"- {PROCESS.key}"]
+
+
 def test_the_machine_is_read_before_anything_is_removed() -> None:
     machine = Machine()
     machine.has = {"netns:old": None}
@@ -225,11 +236,11 @@ def test_a_driver_that_raises_does_not_stop_the_others() -> None:
     assert machine.tick() == Applied(revision=1)
 
 
-def test_removal_goes_the_other_way_round_and_a_process_ends_first() -> None:
+def test_removal_goes_the_other_way_round_and_a_process_ends_before_its_network_goes() -> None:
     machine = Machine()
     machine.sync(*EVERYTHING)
     machine.delta(remove=[PROCESS.key, PUBLISH.key, CHAIN.key, ROUTE.key, ADDRESS.key, VETH.key])
-    order = [PROCESS.key, PUBLISH.key, ROUTE.key, ADDRESS.key, VETH.key]
+    order = [PUBLISH.key, PROCESS.key, ROUTE.key, ADDRESS.key, VETH.key]
     places = [position(machine, f"- {key}") for key in order]
     assert places == sorted(places)
 

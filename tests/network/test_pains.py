@@ -4,6 +4,7 @@ the fix after which it works."""
 from __future__ import annotations
 
 import json
+import threading
 from typing import Any
 
 import pytest
@@ -215,35 +216,40 @@ def test_an_attachment_that_is_not_acknowledged(town: Town) -> None:
     town.ecs.stop_task(cluster=CLUSTER, task=fine["taskArn"])
 
 
-def test_stopping_a_task_behind_a_balancer_costs_no_request(town: Town) -> None:
-    tasks, target_group = town.group("rolled"), town.listen(82, "rolled", "ip")
+@pytest.mark.parametrize("delay", [20, 0])
+def test_stopping_tasks_behind_a_balancer_costs_no_request(town: Town, delay: int) -> None:
+    """Without a deregistration delay a process is ended as soon as the load balancer has let go of it, not before."""
+    name = f"rolled-{delay}"
+    tasks, target_group = town.group(name), town.listen(82 + delay, name, "ip")
     town.allow(tasks, 80, 80, UserIdGroupPairs=[{"GroupId": town.front}])
-    town.allow(town.front, 82, 82, IpRanges=[{"CidrIp": "0.0.0.0/0"}])
+    town.allow(town.front, 82 + delay, 82 + delay, IpRanges=[{"CidrIp": "0.0.0.0/0"}])
     town.elb.modify_target_group_attributes(
         TargetGroupArn=target_group,
-        Attributes=[{"Key": "deregistration_delay.timeout_seconds", "Value": "20"}],
+        Attributes=[{"Key": "deregistration_delay.timeout_seconds", "Value": str(delay)}],
     )
     network = {"awsvpcConfiguration": {"subnets": town.subnets, "securityGroups": [tasks]}}
     town.serve(
-        "rolled",
-        town.define("rolled", "awsvpc", fargate=True),
+        name,
+        town.define(name, "awsvpc", fargate=True),
         target_group,
         desiredCount=2,
         launchType="FARGATE",
         networkConfiguration=network,
     )
-    eventually(lambda: len(town.targets(target_group, "healthy")) == 2, "both tasks are healthy")
-    (first, _) = town.ecs.list_tasks(cluster=CLUSTER, serviceName="rolled")["taskArns"]
-    town.ecs.stop_task(cluster=CLUSTER, task=first)
-    answers: list[int] = []
+    for _ in range(5):
+        eventually(lambda: len(town.targets(target_group, "healthy")) == 2, "both tasks are healthy")
+        first, _ = town.ecs.list_tasks(cluster=CLUSTER, serviceName=name)["taskArns"]
+        answers: list[int] = []
+        stopping = threading.Thread(target=town.ecs.stop_task, kwargs={"cluster": CLUSTER, "task": first})
+        stopping.start()
 
-    def gone() -> bool:
-        answers.append(town.get(82))
-        (task,) = town.ecs.describe_tasks(cluster=CLUSTER, tasks=[first])["tasks"]
-        return bool(task["lastStatus"] == "STOPPED")
+        def gone(task: str = first, answers: list[int] = answers) -> bool:
+            answers.extend(town.get(82 + delay) for _ in range(20))
+            (found,) = town.ecs.describe_tasks(cluster=CLUSTER, tasks=[task])["tasks"]
+            return bool(found["lastStatus"] == "STOPPED")
 
-    eventually(gone, "the task has stopped")
-    assert set(answers) == {200}
-    events = town.events("rolled")
-    assert any("has begun draining connections on 1 tasks." in message for message in events)
-    town.end("rolled")
+        eventually(gone, "the task has stopped")
+        stopping.join()
+        assert set(answers) == {200}
+    assert any("has begun draining connections on 1 tasks." in message for message in town.events(name))
+    town.end(name)

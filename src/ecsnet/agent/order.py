@@ -37,7 +37,6 @@ class Stage:
 
 
 STAGES: tuple[Stage, ...] = (
-    Stage(kinds=(Workload,), remove=True),
     Stage(kinds=(Namespace,), put=True),
     Stage(kinds=(Link,), put=True),
     Stage(kinds=(Address,), put=True),
@@ -51,7 +50,9 @@ STAGES: tuple[Stage, ...] = (
     Stage(kinds=(MetadataPages, InstancePages, InstanceReader), put=True, remove=True),
     # Publications that waited for a proxy, a resolver or a document.
     Stage(kinds=_NFT, put=True),
-    Stage(kinds=(Workload,), put=True),
+    # A process ends when nobody is sent to it any more: at a deregistration delay of 0 one change withdraws an endpoint
+    # and ends what listened there, and requests in between were answered 502 and 503.
+    Stage(kinds=(Workload,), put=True, remove=True),
     Stage(kinds=(PolicyRule,), remove=True),
     Stage(kinds=(Route,), remove=True),
     Stage(kinds=(Neighbour,), remove=True),

@@ -105,6 +105,14 @@ def _size(vpc: Mapping[str, Any]) -> list[Sequence[str]]:
                 f"more {_pair(more)}, less {_pair(less)}",
             )
         )
+    few, *_, many = vpc["one interface"]
+    rows.append(
+        (
+            f"an interface more or less until its filter is in force, {many['interfaces']:,} in one VPC, p50",
+            f"{many['an interface more']['p50']:.1f}; {many['an interface less']['p50']:.1f} ms",
+            f"{few['interfaces']} in one: {few['an interface more']['p50']:.1f}; {few['an interface less']['p50']:.1f}",
+        )
+    )
     path, growth, packet = vpc["data path"], vpc["adding an interface"]["ratio"], vpc["nanoseconds per packet"]
     first, last = (
         packet["VPC, admitted by the 1st of 1 rule"],

@@ -127,6 +127,31 @@ def changes(net: TestWorld, lab: Lab, wide: Wide, count: int) -> dict[str, Any]:
     return found
 
 
+def comings(net: TestWorld, lab: Lab, wide: Wide, count: int) -> dict[str, Any]:
+    """One more interface comes and goes, its groups known: from the transaction to the agent's word that its filter is
+    in force. Links and namespaces, whose cost the network's size does not change, are left out.
+    """
+    index = wide.interfaces + 1
+    more, less = [], []
+    gc.collect()
+    gc.freeze()
+    for _ in range(count):
+        began = time.perf_counter()
+        wide.put_interfaces(lab.store, index, index)
+        put, remove = lab.pending()
+        net.apply(filters_alone(put), remove)
+        middle = time.perf_counter()
+        wide.drop_interface(lab.store, index)
+        put, remove = lab.pending()
+        net.apply(filters_alone(put), [key for key in remove if key.startswith("nft-")])
+        ended = time.perf_counter()
+        more.append((middle - began) * 1000)
+        less.append((ended - middle) * 1000)
+        time.sleep((ended - began) * PAUSE)
+    gc.unfreeze()
+    return {"interfaces": wide.interfaces, "an interface more": summary(more), "an interface less": summary(less)}
+
+
 def inside(net: TestWorld, netns: str) -> Command:
     return lambda command: net.world.enter_command(["nsenter", f"--net=/run/netns/{netns}", "--", *REAL_TIME, *command])
 
@@ -303,13 +328,15 @@ def main() -> None:
         hurry(agent)
         lab = Lab(net)
         load(net, lab, few)
-        loads, changed = [], []
+        loads, changed, came = [], [], [comings(net, lab, few, CHANGES // 2)]
         for wide in (some, many):
             loads.append(load(net, lab, wide))
             print(loads[-1], flush=True)
             changed.append(changes(net, lab, wide, CHANGES))
             print(changed[-1], flush=True)
-        result["load"], result["one change of a rule"] = loads, changed
+            came.append(comings(net, lab, wide, CHANGES // 2))
+            print(came[-1], flush=True)
+        result["load"], result["one change of a rule"], result["one interface"] = loads, changed, came
         held = {"control (this process)": resident(os.getpid()), "agent": resident(agent)}
         note("resident MB", {name: round(each, 1) for name, each in held.items()})
         note("data path", data_path(net, [few, some, many], options.rounds))

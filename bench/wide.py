@@ -107,3 +107,9 @@ class Wide:
                 tx.put(t.INTERFACES, row)
                 if owned:
                     tx.put(t.TASKS, rows.task(number, number))
+
+    def drop_interface(self, store: Store, index: int) -> None:
+        """Take an interface and its task away."""
+        with store.transaction() as tx:
+            tx.delete(t.INTERFACES, rows.identifier("eni", self.first + index))
+            tx.delete(t.TASKS, rows.task_arn(self.first + index))

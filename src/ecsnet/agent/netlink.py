@@ -172,6 +172,7 @@ class Netlink:
         """All requests or none of them (nfnetlink.h, NFNL_MSG_BATCH_BEGIN), and none when the subsystem's generation is
         another one. Raises the first refusal."""
         head = struct.pack("!BBH", socket.AF_UNSPEC, 0, subsystem)
+        first = self._sequence + 1
         buffer = bytearray(
             self._pack(Request(type=_BATCH_BEGIN, flags=0, body=head + attribute(1, struct.pack("!I", generation))), 1)
         )
@@ -182,7 +183,9 @@ class Netlink:
         self._socket.send(buffer)
         left = len(requests)
         while left:
-            for kind, flags, _sequence, payload in self._receive():
+            for kind, flags, sequence, payload in self._receive():
+                if sequence < first:
+                    continue  # an earlier transaction was refused: its other answers came behind the refusal
                 (code,) = struct.unpack_from("=i", payload)
                 if kind == _NLMSG_ERROR and code:
                     raise _error(-code, flags, payload)
@@ -205,8 +208,11 @@ class Netlink:
     def dump(self, request: Request) -> Iterator[bytes]:
         """The bodies of all messages that a dump request brings."""
         self._socket.send(self._pack(request, NLM_F_REQUEST | NLM_F_DUMP))
+        asked = self._sequence
         while True:
-            for kind, flags, _sequence, payload in self._receive():
+            for kind, flags, sequence, payload in self._receive():
+                if sequence != asked:
+                    continue  # see `transaction`
                 if kind == _NLMSG_DONE:
                     return
                 if kind == _NLMSG_ERROR:

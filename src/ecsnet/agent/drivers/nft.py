@@ -8,6 +8,7 @@ import struct
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
+from ecsnet.agent.drivers import nft_elements
 from ecsnet.agent.drivers.nft_listing import compare, read
 from ecsnet.agent.drivers.nft_program import NFT_KINDS, Command, NftObject, program
 from ecsnet.agent.drivers.nft_rules import MOST, SUBSYSTEM, Assembler, Difference, difference, listed, requests
@@ -116,9 +117,9 @@ class NftDriver:
             rule_set = self._rule_set(name)
         except FileNotFoundError:
             return {item.key: f"namespace {name} does not exist" for item in put}
-        if not remove and self._in_place(rule_set, put):
-            return {}
         gone = [rule_set.present[key] for key in remove if key in rule_set.present]
+        if self._in_place(rule_set, put, gone):
+            return {}
         commands = program(put, gone, rule_set.present)
         objects = {item.key: item for item in put}
 
@@ -132,36 +133,56 @@ class NftDriver:
 
         return execute(rule_set.context, commands, objects, committed)
 
-    def _in_place(self, rule_set: _RuleSet, put: list[NftObject]) -> bool:
-        """Put chains that differ in a few rules only. False when these are others, or the kernel refuses: then nothing
-        has changed, and the whole way, which finds out what is refused, is to be gone."""
-        changes: list[tuple[NftChain, NftChain, Difference]] = []
-        for item in put:
-            old = rule_set.present.get(item.key)
-            if not isinstance(item, NftChain) or not isinstance(old, NftChain) or old.hook or item.hook:
-                return False
-            changes.append((old, item, difference(old.rules, item.rules)))
-        size = sum(change.size for _old, _item, change in changes)
-        if not 0 < size <= MOST or any(change.has_sets for _old, _item, change in changes):
+    def _in_place(self, rule_set: _RuleSet, put: Sequence[NftObject], gone: Sequence[NftObject]) -> bool:
+        """Put chains that differ in a few rules only, put and remove elements of sets that are there. False when
+        anything else is to change, or the kernel refuses: then nothing has changed, and the whole way, which finds out
+        what is refused, is to be gone."""
+        chains = [item for item in put if isinstance(item, NftChain)]
+        added = [item for item in put if isinstance(item, NftElement)]
+        removed = [item for item in gone if isinstance(item, NftElement)]
+        if len(chains) + len(added) < len(put) or len(removed) < len(gone):
             return False
         try:
-            messages: list[Request] = []
-            for old, item, change in changes:
-                # Behind the known rules nothing needs to be looked up; a chain without known rules may have some.
-                at_the_end = 0 < change.start == len(old.rules)
-                there = [] if at_the_end else listed(rule_set.netlink, item)
-                if not at_the_end and len(there) != len(old.rules):
-                    return False
-                named = [rule_set.present.get(set_key(item.netns, item.table, each)) for each in change.sets(item)]
-                sets = [each for each in named if isinstance(each, NftSet)]
-                made = self._assemble().made(item, change.new, sets) if change.new else []
-                messages += requests(item, change, there, made)
-            rule_set.netlink.transaction(SUBSYSTEM, rule_set.generation, messages)
-        except (NftError, NetlinkError):
+            messages = self._of_chains(rule_set, chains)
+            more = _of_elements(rule_set.present, added, removed)
+            if messages is None or more is None:
+                return False
+            if messages or more:
+                rule_set.netlink.transaction(SUBSYSTEM, rule_set.generation, messages + more)
+                rule_set.generation += 1
+        except (NftError, NetlinkError, ValueError):
             return False
-        rule_set.generation += 1
+        for item in removed:
+            rule_set.present.pop(item.key, None)
         rule_set.present.update((item.key, item) for item in put)
         return True
+
+    def _of_chains(self, rule_set: _RuleSet, chains: Sequence[NftChain]) -> list[Request] | None:
+        """The messages for chains that differ in a few rules only; None when one of them differs in more."""
+        changes: list[tuple[NftChain, NftChain, Difference]] = []
+        for item in chains:
+            old = rule_set.present.get(item.key)
+            if not isinstance(old, NftChain) or old.hook or item.hook:
+                return None
+            changes.append((old, item, difference(old.rules, item.rules)))
+        if sum(change.size for _old, _item, change in changes) > MOST:
+            return None
+        if any(change.has_sets for _old, _item, change in changes):
+            return None
+        messages: list[Request] = []
+        for old, item, change in changes:
+            if not change.size:
+                continue
+            # Behind the known rules nothing needs to be looked up; a chain without known rules may have some.
+            at_the_end = 0 < change.start == len(old.rules)
+            there = [] if at_the_end else listed(rule_set.netlink, item)
+            if not at_the_end and len(there) != len(old.rules):
+                return None
+            named = [rule_set.present.get(set_key(item.netns, item.table, each)) for each in change.sets(item)]
+            sets = [each for each in named if isinstance(each, NftSet)]
+            made = self._assemble().made(item, change.new, sets) if change.new else []
+            messages += requests(item, change, there, made)
+        return messages
 
     def _assemble(self) -> Assembler:
         if self._assembler is None:
@@ -195,6 +216,26 @@ class NftDriver:
         """The rule set of one namespace as `nft list ruleset` prints it, with counters (any thread)."""
         with self._files.inside(name):
             return _list(json=False)
+
+
+def _of_elements(
+    present: Mapping[str, NftObject], added: Sequence[NftElement], removed: Sequence[NftElement]
+) -> list[Request] | None:
+    """The messages for elements; None when there are many, or a set is not there or of a kind for libnftables."""
+    known = {item.key: old for item in added if isinstance(old := present.get(item.key), NftElement)}
+    new = [item for item in added if item.key not in known or known[item.key].value != item.value]
+    leaving = [*removed, *(known[item.key] for item in new if item.key in known)]
+    if len(new) + len(leaving) > nft_elements.MOST:
+        return None
+    pairs = {}
+    for item in (*new, *leaving):
+        kind = present.get(set_key(item.netns, item.table, item.set))
+        if not isinstance(kind, NftSet) or not nft_elements.can(kind):
+            return None
+        pairs[item.key] = kind
+    return nft_elements.requests(
+        [(pairs[item.key], item) for item in new], [(pairs[item.key], item) for item in leaving]
+    )
 
 
 NFT_OBJECT = (NftTable, NftSet, NftChain, NftElement)

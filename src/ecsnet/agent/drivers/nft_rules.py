@@ -27,7 +27,7 @@ SUBSYSTEM = 10
 _NEW_RULE, _GET_RULE, _DELETE_RULE = (SUBSYSTEM << 8 | number for number in (6, 7, 8))
 _TABLE, _CHAIN, _HANDLE, _EXPRESSIONS, _POSITION, _USER_DATA = 1, 2, 3, 4, 6, 7
 _NESTED = 0x8000
-_FAMILIES = {"inet": 1, "ip": socket.AF_INET, "arp": 3, "ip6": socket.AF_INET6}
+FAMILIES = {"inet": 1, "ip": socket.AF_INET, "arp": 3, "ip6": socket.AF_INET6}
 _APPEND = 0x800
 
 
@@ -98,7 +98,7 @@ def requests(chain: NftChain, change: Difference, there: Sequence[Rule], made: S
 
 
 def _head(chain: NftChain) -> bytes:
-    return struct.pack("!BBH", _FAMILIES[chain.family], 0, 0)
+    return struct.pack("!BBH", FAMILIES[chain.family], 0, 0)
 
 
 class Assembler:

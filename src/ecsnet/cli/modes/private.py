@@ -35,8 +35,9 @@ def private_ecsnet() -> Iterator[Home]:
     os.environ["ECSNET_HOME"] = str(home.path)
     handlers = {number: signal.signal(number, _leave) for number in (signal.SIGTERM, signal.SIGHUP)}
     try:
-        with (home.path / "owner").open("wb") as owner:
+        with (home.path / "new").open("wb") as owner:
             fcntl.flock(owner, fcntl.LOCK_EX)
+            (home.path / "new").rename(home.path / "owner")  # seen by others with its lock only
             start(home, port=_free_port(), speed=1.0)
             yield home
     finally:

@@ -238,6 +238,10 @@ def boto_calls(server: Server, contents: Contents) -> dict[str, Callable[[int], 
 ROUNDS = 6
 """Ours and moto's calls take turns: this machine is faster in some seconds than in others."""
 
+ERRORS = {"ecsnet": 0.0, "moto": 0.01}
+"""Part of the calls that may fail. One of moto's did in 150 of eight clients at once, once in some hundred runs; the
+result says how many."""
+
 WRK = """
 local run, n = "%(run)s", 0
 local headers = { %(headers)s }
@@ -271,7 +275,7 @@ def wrk(server: Server, call: Raw, clients: int, seconds: float, run: str) -> di
             [*command, f"http://127.0.0.1:{server.port}/"], capture_output=True, text=True, check=True
         ).stdout
     found: dict[str, float] = json.loads(printed.splitlines()[-1])
-    if found["errors"] or not found["count"]:
+    if not found["count"] or found["errors"] > found["count"] * ERRORS[server.name]:
         raise SystemExit(f"wrk against {server.name}: {printed}")
     return found
 
@@ -293,6 +297,7 @@ def raw(servers: Mapping[str, tuple[Server, Raw]], clients: int, seconds: float)
             "per_second": round(statistics.median(run["count"] / run["us"] for run in runs) * 1e6, 1),
             "server_cpu_ms": round(processor[one] / count * 1000, 4),
             "bytes": round(sum(run["bytes"] for run in runs) / count),
+            "errors": sum(run["errors"] for run in runs),
         }
         for one, runs in found.items()
     }

@@ -293,7 +293,7 @@ def one_rule(net: TestWorld, lab: Lab, wide: Wide) -> None:
             owner = ("task", rows.task_arn(number))
             place = wide.number * 100 + subnet
             row = rows.interface(number, wide.address(index), place, groups=(group,), vpc=wide.vpc, owner=owner)
-            tx.put(t.INTERFACES, row)
+            rows.put_interface(tx, row)
             tx.put(t.TASKS, rows.task(number, number))
     lab.flush()
 

@@ -104,7 +104,7 @@ class Wide:
                 owner = ("task", rows.task_arn(number)) if owned else None
                 groups = self.groups_of(index)
                 row = rows.interface(number, self.address(index), subnet, groups=groups, vpc=self.vpc, owner=owner)
-                tx.put(t.INTERFACES, row)
+                rows.put_interface(tx, row)
                 if owned:
                     tx.put(t.TASKS, rows.task(number, number))
 

@@ -9,6 +9,7 @@ import msgspec
 
 from ecsnet.model import capacity, ec2, ecs, elbv2
 from ecsnet.model import tables as t
+from ecsnet.services.ec2.security_groups import number_group_set
 from ecsnet.store.store import Transaction
 
 ACCOUNT, REGION = "123456789012", "us-east-1"
@@ -222,6 +223,16 @@ def interface(
     )
 
 
+def group_set(ordinal: int, *groups: int, vpc: str = VPC) -> ec2.GroupSet:
+    return ec2.GroupSet(vpc=vpc, groups=tuple(sorted(identifier("sg", group) for group in groups)), ordinal=ordinal)
+
+
+def put_interface(tx: Transaction, row: ec2.NetworkInterface) -> None:
+    """Store an interface, and the number of its groups as the services do. Its VPC is stored already."""
+    number_group_set(tx, row.vpc, row.groups)
+    tx.put(t.INTERFACES, row)
+
+
 def with_secondary(row: ec2.NetworkInterface, *addresses: str) -> ec2.NetworkInterface:
     return msgspec.structs.replace(row, secondary_ips=tuple(IPv4Address(address) for address in addresses))
 
@@ -429,13 +440,13 @@ def put_storefront(tx: Transaction) -> None:
     tx.put(t.GROUP_RULES, rule(1, 1, ports=(80, 80), cidr="0.0.0.0/0"))
     tx.put(t.GROUP_RULES, rule(2, 2, ports=(8080, 8090), peer=1))
     tx.put(t.GROUP_RULES, rule(3, 2, protocol="icmp", ports=(8, 0), cidr="10.0.0.0/16"))
-    tx.put(t.INTERFACES, interface(1, "10.0.1.10", 1, groups=(1,), owner=("load_balancer", load_balancer_arn(1)),
+    put_interface(tx, interface(1, "10.0.1.10", 1, groups=(1,), owner=("load_balancer", load_balancer_arn(1)),
                                    public="198.18.0.1"))  # fmt: skip
     tx.put(t.LOAD_BALANCERS, load_balancer(1, (1, 1, "10.0.1.10")))
-    tx.put(t.INTERFACES, interface(2, "10.0.2.10", 2, groups=(2,), owner=("task", task_arn(1))))
+    put_interface(tx, interface(2, "10.0.2.10", 2, groups=(2,), owner=("task", task_arn(1))))
     tx.put(t.TASKS, task(1, 2))
-    tx.put(t.INTERFACES, interface(3, "10.0.2.11", 2, groups=(1, 2), owner=("task", task_arn(2))))
+    put_interface(tx, interface(3, "10.0.2.11", 2, groups=(1, 2), owner=("task", task_arn(2))))
     tx.put(t.TASKS, task(2, 3))
-    tx.put(t.INTERFACES, interface(4, "10.0.1.9", 1, owner=("nat", identifier("nat", 1)), checked=False))
+    put_interface(tx, interface(4, "10.0.1.9", 1, owner=("nat", identifier("nat", 1)), checked=False))
     tx.put(t.NAT_GATEWAYS, nat(1, 4, 1, "10.0.1.9"))
     tx.put(t.ELASTIC_IPS, elastic_ip(1, "198.18.0.2", 4, "10.0.1.9"))

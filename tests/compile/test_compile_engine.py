@@ -50,7 +50,7 @@ def bench() -> Bench:
         tx.put(t.SUBNETS, rows.subnet(3, "10.0.64.0/18"))
         for number in range(100, 100 + MANY):
             owner = ("task", rows.task_arn(number))
-            tx.put(t.INTERFACES, rows.interface(number, f"10.0.64.{number - 90}", 3, groups=(2,), owner=owner))
+            rows.put_interface(tx, rows.interface(number, f"10.0.64.{number - 90}", 3, groups=(2,), owner=owner))
             tx.put(t.TASKS, rows.task(number, number))
 
     bench.change(fill)
@@ -70,7 +70,7 @@ def test_a_changed_rule_replaces_one_group(bench: Bench) -> None:
 
 def test_a_new_task_adds_its_own_objects_and_touches_no_other(bench: Bench) -> None:
     def add(tx: Transaction) -> None:
-        tx.put(t.INTERFACES, rows.interface(50, "10.0.2.50", 2, groups=(1, 2), owner=("task", rows.task_arn(50))))
+        rows.put_interface(tx, rows.interface(50, "10.0.2.50", 2, groups=(1, 2), owner=("task", rows.task_arn(50))))
         tx.put(t.TASKS, rows.task(50, 50))
 
     delta, runs = bench.change(add)

@@ -170,9 +170,9 @@ def test_a_network_with_routes_inside_is_not_borderless(table: int) -> None:
 
 def test_an_interface_that_nothing_holds_is_not_there() -> None:
     free = rows.interface(9, "10.0.2.90", 2, groups=(1,))
-    ports = compiled(Port, lambda tx: tx.put(t.INTERFACES, free))
+    ports = compiled(Port, lambda tx: rows.put_interface(tx, free))
     assert free.id not in {port.id for port in ports}
-    members = compiled(Member, lambda tx: tx.put(t.INTERFACES, free))
+    members = compiled(Member, lambda tx: rows.put_interface(tx, free))
     assert free.private_ip not in {member.address for member in members}
 
 
@@ -188,7 +188,7 @@ def test_a_task_holds_its_interface_until_it_is_deprovisioned(status: TaskStatus
 def test_a_load_balancers_interfaces_are_numbered_as_its_nodes() -> None:
     def write(tx: Transaction) -> None:
         owner = ("load_balancer", rows.load_balancer_arn(1))
-        tx.put(t.INTERFACES, rows.interface(8, "10.0.2.80", 2, groups=(1,), owner=owner))
+        rows.put_interface(tx, rows.interface(8, "10.0.2.80", 2, groups=(1,), owner=owner))
         tx.put(t.LOAD_BALANCERS, rows.load_balancer(1, (8, 2, "10.0.2.80"), (1, 1, "10.0.1.10")))
 
     ports = {port.id: port for port in compiled(Port, write)}
@@ -199,7 +199,7 @@ def test_a_load_balancers_interfaces_are_numbered_as_its_nodes() -> None:
 
 def test_a_nat_gateways_port_has_no_filter_and_no_check() -> None:
     (port,) = [port for port in compiled(Port) if port.host_kind == "nat"]
-    assert not port.filtered
+    assert port.group_set is None
     assert not port.checked
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from ipaddress import ip_address
 from typing import Any
 
@@ -46,8 +47,17 @@ class Network(RuleBasedStateMachine):
         self.engine = Engine(FRAGMENTS)
         self.planner = Planner()
         self.host: dict[str, HostObject] = {}
+        self._number_group_sets()
         self._follow(self.engine.start(self.store.snapshot))
         self.store.subscribe(self._committed)
+
+    def _number_group_sets(self) -> None:
+        """Every set in advance: the services number one with its first interface, when its VPC is there."""
+        sets = [chosen for size in range(4) for chosen in itertools.combinations((1, 2, 3), size)]
+        with self.store.transaction() as tx:
+            for vpc in (1, 2):
+                for ordinal, chosen in enumerate(sets, 1):
+                    tx.put(t.GROUP_SETS, rows.group_set(ordinal, *chosen, vpc=rows.identifier("vpc", vpc)))
 
     def _committed(self, commit: Commit) -> None:
         self._follow(self.engine.apply(commit))

@@ -28,6 +28,7 @@ def plan(order: tuple[int, ...], *, peer_first: bool) -> frozenset[HostObject]:
         for number in (1, 2):
             tx.put(t.SUBNETS, rows.subnet(number, f"10.0.{number}.0/24"))
             tx.put(t.ACL_ASSOCIATIONS, rows.acl_association(number, 1))
+            tx.put(t.GROUP_SETS, rows.group_set(number, number))
     for group in (2, 1) if peer_first else (1, 2):
         with store.transaction() as tx:
             tx.put(t.GROUPS, rows.group(group))
@@ -41,7 +42,7 @@ def plan(order: tuple[int, ...], *, peer_first: bool) -> frozenset[HostObject]:
             owner=("task", rows.task_arn(number)),
         )  # fmt: skip
         with store.transaction() as tx:
-            tx.put(t.INTERFACES, row)
+            rows.put_interface(tx, row)
             tx.put(t.TASKS, rows.task(number, number))
     return frozenset(planner.all())
 

@@ -34,7 +34,7 @@ def two_vpcs(tx: Transaction) -> None:
         tx.put(t.GROUPS, rows.group(number, vpc))
         owner = ("task", rows.task_arn(number))
         address = f"10.{number - 1}.1.10"
-        tx.put(t.INTERFACES, rows.interface(number, address, number, groups=(number,), vpc=vpc, owner=owner))
+        rows.put_interface(tx, rows.interface(number, address, number, groups=(number,), vpc=vpc, owner=owner))
         tx.put(t.TASKS, rows.task(number, number))
         far = f"10.{2 - number}.0.0/16"
         tx.put(t.ROUTE_TABLES, rows.route_table(number, rows.route(far, "pcx", PCX), vpc=vpc))

@@ -73,7 +73,7 @@ def stored(**changes: Any) -> Store:
                 options=(("domain-name", ("ec2.internal",)), ("domain-name-servers", ("AmazonProvidedDNS",))),
             ),
         )
-        tx.put(t.INTERFACES, rows.interface(2, "10.0.1.25", 1, owner=("task", rows.task_arn(1))))
+        rows.put_interface(tx, rows.interface(2, "10.0.1.25", 1, owner=("task", rows.task_arn(1))))
         tx.put(t.TASK_DEFINITIONS, definition)
         tx.put(t.TASKS, msgspec.structs.replace(rows.task(1, 2, ecs.TaskStatus.PENDING), **given))
     return store
@@ -188,5 +188,5 @@ def test_a_workload_waits_for_its_interface_and_its_documents() -> None:
     (made,) = metadata.documents(View(store.snapshot), rows.task_arn(1))
     (pages,) = lowering.documents(made)
     assert host.netns == naming.task_namespace(rows.task_arn(1))
-    assert set(host.after) == {*naming.published_keys(rows.VPC, rows.identifier("eni", 2)), pages.key}
+    assert set(host.after) == {naming.published_key(rows.VPC, rows.identifier("eni", 2)), pages.key}
     assert pages.netns == naming.router_namespace(rows.VPC)

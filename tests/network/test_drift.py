@@ -95,8 +95,7 @@ def an_element(net: TestWorld, dice: random.Random, task: Task) -> Command:
     link = f'"{task.link}"'
     name, element = dice.choice(
         (
-            ("sg_in", link),
-            ("sg_out", link),
+            ("sgs", link),
             ("source4", f"{link} . {task.mac} . {task.address}"),
             ("receiver4", f"{link} . {task.address}"),
             ("m4_00020000000000000", task.address),

@@ -18,6 +18,7 @@ from ecsnet.agent.libnftables import NftContext
 from ecsnet.agent.namespaces import NamespaceFiles
 from ecsnet.compile.engine import Engine
 from ecsnet.compile.fragments import FRAGMENTS
+from ecsnet.fabric.kernel import nft
 from ecsnet.fabric.kernel.plan import Planner
 from ecsnet.hostplan.kernel import HostObject, NftChain, NftElement, NftRule, NftSet, NftTable
 from ecsnet.model.tables import SCHEMA
@@ -61,6 +62,7 @@ ELEMENTS = (
     element("ports", "8080", "172.17.0.2 . 80"),
     element("sender", '"e1" . 02:00:00:00:00:01 . 2001:db8::1', "0x00040001"),
     element("receiver", '"e1" . 10.0.1.10', "0:1f"),
+    element("receiver", '"e1" . 10.0.1.11', nft.priority(0x1F0002)),
     element("borders", "0:1f", "goto own", chain="own"),
     element("marks", "0x00040001", "accept"),
     element("odd", '443 . 02:00:00:00:00:01 . "e1"'),

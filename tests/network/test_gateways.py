@@ -35,7 +35,7 @@ def nat_gateway(lab: Lab) -> None:
         tx.put(t.ROUTE_TABLES, rows.route_table(2, rows.route("0.0.0.0/0", "nat", rows.identifier("nat", 1))))
         tx.put(t.ROUTE_TABLE_ASSOCIATIONS, rows.association(2, 2, subnet=2))
         owner = ("nat", rows.identifier("nat", 1))
-        tx.put(t.INTERFACES, rows.interface(90, "10.0.1.9", 1, owner=owner, checked=False))
+        rows.put_interface(tx, rows.interface(90, "10.0.1.9", 1, owner=owner, checked=False))
         tx.put(t.NAT_GATEWAYS, rows.nat(1, 90, 1, "10.0.1.9"))
         tx.put(t.ELASTIC_IPS, rows.elastic_ip(1, "198.18.0.2", 90, "10.0.1.9"))
     lab.flush()

@@ -327,7 +327,7 @@ def test_every_address_of_a_prefix_is_the_interfaces_own(
             row = rows.interface(
                 holder.number, "10.0.1.10", 1, ipv6=(ONE,), groups=(1, 2), owner=("task", rows.task_arn(holder.number))
             )
-            tx.put(t.INTERFACES, row)
+            rows.put_interface(tx, row)
         lab.flush()
         assert lab.net.tcp(holder.netns, far, 80, source=own) is None
         assert lab.net.tcp(target.netns, listen, 80) is None

@@ -171,8 +171,8 @@ def test_the_peers_end_guards_too(lab: Lab) -> None:
         row = tx.get(t.INTERFACES, rows.identifier("eni", appliance.number))
         assert row is not None
         owner = ("task", rows.task_arn(appliance.number))
-        tx.put(
-            t.INTERFACES,
+        rows.put_interface(
+            tx,
             rows.interface(appliance.number, appliance.address, 1, groups=(1,), owner=owner, checked=False),
         )
     lab.flush()

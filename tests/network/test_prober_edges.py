@@ -140,7 +140,7 @@ def test_a_load_balancers_second_interface(lab: Lab) -> None:
     with lab.store.transaction() as tx:
         for number, subnet in ((51, 1), (52, 2)):
             owner = ("load_balancer", arn)
-            tx.put(t.INTERFACES, rows.interface(number, f"10.0.{subnet}.5", subnet, groups=(2,), owner=owner))
+            rows.put_interface(tx, rows.interface(number, f"10.0.{subnet}.5", subnet, groups=(2,), owner=owner))
         tx.put(t.LOAD_BALANCERS, rows.load_balancer(1, (51, 1, "10.0.1.5"), (52, 2, "10.0.2.5")))
     lab.flush()
     balancer = Task(number=52, address="10.0.2.5", netns=naming.load_balancer_namespace(arn), link="", mac="")

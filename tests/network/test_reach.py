@@ -89,7 +89,7 @@ def build(lab: Lab) -> tuple[list[Task], list[str]]:
     with lab.store.transaction() as tx:
         tx.put(t.ACLS, narrow)
         tx.put(t.ACL_ASSOCIATIONS, rows.acl_association(3, 5))
-        tx.put(t.INTERFACES, rows.interface(40, "10.0.1.9", 1, owner=("nat", NAT), checked=False))
+        rows.put_interface(tx, rows.interface(40, "10.0.1.9", 1, owner=("nat", NAT), checked=False))
         tx.put(t.NAT_GATEWAYS, rows.nat(1, 40, 1, "10.0.1.9"))
         tx.put(t.ELASTIC_IPS, rows.elastic_ip(1, "198.18.0.2", 40, "10.0.1.9"))
         tx.put(t.ROUTE_TABLES, rows.route_table(2, rows.route("0.0.0.0/0", "nat", NAT)))

@@ -190,8 +190,8 @@ def test_the_internet_sees_a_private_task_as_its_nat_gateway(lab: Lab) -> None:
     with lab.store.transaction() as tx:
         tx.put(t.ROUTE_TABLES, rows.route_table(2, rows.route("0.0.0.0/0", "nat", rows.identifier("nat", 1))))
         tx.put(t.ROUTE_TABLE_ASSOCIATIONS, rows.association(2, 2, subnet=2))
-        tx.put(
-            t.INTERFACES,
+        rows.put_interface(
+            tx,
             rows.interface(90, "10.0.1.9", 1, owner=("nat", rows.identifier("nat", 1)), checked=False),
         )
         tx.put(t.NAT_GATEWAYS, rows.nat(1, 90, 1, "10.0.1.9"))

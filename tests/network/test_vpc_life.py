@@ -15,11 +15,10 @@ from vpc_lab import Lab, Task, router
 
 from ecsnet.agent.namespaces import MARKER
 from ecsnet.fabric.kernel import naming
+from ecsnet.model import tables as t
 from ecsnet.testing.world import TestWorld, throw_away_world, wait_until
 
 pytestmark = pytest.mark.network
-
-SERVERS_RULES = naming.union_chain([rows.identifier("sg", 2)], "in")
 
 
 @pytest.fixture(scope="module")
@@ -34,6 +33,13 @@ def pair(lab: Lab) -> tuple[Task, Task]:
     lab.group(1)
     lab.group(2, rows.rule(1, 2, ports=(80, 80), cidr="10.0.0.0/16"))
     return lab.task("10.0.1.10", 1), lab.task("10.0.1.11", 2)
+
+
+def servers_rules(lab: Lab) -> str:
+    """The chain of what may come to the second of the pair."""
+    found = lab.store.snapshot.get(t.GROUP_SETS, t.group_set_key(rows.VPC, [rows.identifier("sg", 2)]))
+    assert found is not None
+    return naming.group_set_chain(found.ordinal, "in")
 
 
 def links(net: TestWorld) -> str:
@@ -109,8 +115,8 @@ def test_an_agent_killed_in_the_middle_of_a_change_leaves_work_that_the_next_fin
         ("{router}", "ip", "route", "delete", "{address}/32"),
         ("{router}", "ip", "link", "delete", "{link}"),
         ("{router}", "ip", "link", "set", "{link}", "down"),
-        ("{router}", "nft", "flush", "chain", "inet", "ecs", SERVERS_RULES),
-        ("{router}", "nft", "delete", "element", "inet", "ecs", "sg_in", "{{ {link} }}"),
+        ("{router}", "nft", "flush", "chain", "inet", "ecs", "{rules}"),
+        ("{router}", "nft", "delete", "element", "inet", "ecs", "sgs", "{{ {link} }}"),
         ("{router}", "nft", "flush", "ruleset"),
         ("{router}", "umount", "/run/netns/{task}"),
     ],
@@ -119,7 +125,10 @@ def test_an_agent_killed_in_the_middle_of_a_change_leaves_work_that_the_next_fin
 def test_drift_is_repaired(lab: Lab, damage: tuple[str, ...]) -> None:
     client, server = pair(lab)
     where, *argv = (
-        word.format(task=server.netns, router=router(), address=server.address, link=server.link) for word in damage
+        word.format(
+            task=server.netns, router=router(), address=server.address, link=server.link, rules=servers_rules(lab)
+        )
+        for word in damage
     )
     before = lab.net.ask("stats")["drift"]
     done = lab.net.run(where, *argv)
@@ -142,7 +151,7 @@ def test_drift_is_repaired(lab: Lab, damage: tuple[str, ...]) -> None:
 def test_an_added_rule_does_not_stay(lab: Lab) -> None:
     client, server = pair(lab)
     before = lab.net.ask("stats")["drift"]
-    hole = ("nft", "insert", "rule", "inet", "ecs", SERVERS_RULES, "tcp", "dport", "81", "accept")
+    hole = ("nft", "insert", "rule", "inet", "ecs", servers_rules(lab), "tcp", "dport", "81", "accept")
     assert lab.net.run(router(), *hole).returncode == 0
     wait_until(lambda: lab.net.ask("stats")["drift"] > before, 30.0, "the rule was not seen")
     lab.net.apply()

@@ -172,7 +172,7 @@ def test_the_walk_through_a_nat_gateway(lab: Lab) -> None:
     with lab.store.transaction() as tx:
         tx.put(t.ROUTE_TABLES, rows.route_table(2, rows.route("0.0.0.0/0", "nat", nat)))
         tx.put(t.ROUTE_TABLE_ASSOCIATIONS, rows.association(2, 2, subnet=2))
-        tx.put(t.INTERFACES, rows.interface(90, "10.0.1.9", 1, owner=("nat", nat), checked=False))
+        rows.put_interface(tx, rows.interface(90, "10.0.1.9", 1, owner=("nat", nat), checked=False))
         tx.put(t.NAT_GATEWAYS, rows.nat(1, 90, 1, "10.0.1.9"))
         tx.put(t.ELASTIC_IPS, rows.elastic_ip(1, "198.18.0.2", 90, "10.0.1.9"))
     lab.flush()

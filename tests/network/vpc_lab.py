@@ -145,7 +145,7 @@ class Lab:
             prefixes=prefixes,
         )
         with self.store.transaction() as tx:
-            tx.put(t.INTERFACES, interface)
+            rows.put_interface(tx, interface)
             tx.put(t.TASKS, rows.task(number, number))
         if apply:
             self.flush()
@@ -174,8 +174,8 @@ class Lab:
             number = self._tasks
         owner = None if instance is None else ("instance", rows.identifier("i", instance))
         with self.store.transaction() as tx:
-            tx.put(
-                t.INTERFACES,
+            rows.put_interface(
+                tx,
                 rows.interface(
                     number, address, subnet, groups=groups, owner=owner, device=device, checked=checked, public=public
                 ),

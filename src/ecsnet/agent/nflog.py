@@ -159,7 +159,7 @@ class LogReader:
         )
 
     def _words(self, prefix: str, numbers: dict[int, int]) -> str:
-        """The rule that ends a union of groups is shared by all ports that have it: the link says which one it was."""
+        """The rule that ends a set of groups is shared by all ports that have it: the link says which one it was."""
         match prefix:
             case "D sg-in":
                 return f"{prefix} {self._owners.owner(numbers.get(_OUT, 0))}".rstrip()

@@ -8,11 +8,11 @@ from collections.abc import Iterator
 from ecsnet.compile import facts
 from ecsnet.compile.view import FragmentSpec, View
 from ecsnet.logical.base import LogicalObject
-from ecsnet.logical.network import GroupUnion, Host, IpAddress, Member, MemberPrefix, OpenPort, Port
+from ecsnet.logical.network import GroupSet, Host, IpAddress, Member, MemberPrefix, OpenPort, Port
 from ecsnet.model.base import IpNetwork
 from ecsnet.model.ec2 import NetworkInterface, holds_stack
 from ecsnet.model.ecs import holds_interface
-from ecsnet.model.tables import INSTANCES, INTERFACES, LOAD_BALANCERS, TASKS
+from ecsnet.model.tables import GROUP_SETS, INSTANCES, INTERFACES, LOAD_BALANCERS, TASKS, group_set_key
 
 
 def port(view: View, key: str) -> Iterator[LogicalObject]:
@@ -27,9 +27,9 @@ def port(view: View, key: str) -> Iterator[LogicalObject]:
     groups = _groups(view, row)
     addresses: tuple[IpAddress, ...] = (*row.private_ips, *row.ipv6_ips)
     prefixes: tuple[IpNetwork, ...] = (*row.ipv4_prefixes, *row.ipv6_prefixes)
-    filtered = place.kind != "nat" and not _unfiltered(row)
-    if filtered:
-        yield GroupUnion(router=row.vpc, groups=groups)
+    number = None if place.kind == "nat" or _unfiltered(row) else _number(view, row)
+    if number is not None:
+        yield GroupSet(router=row.vpc, number=number, groups=groups)
     yield Port(
         router=row.vpc,
         id=row.id,
@@ -44,8 +44,7 @@ def port(view: View, key: str) -> Iterator[LogicalObject]:
         host_kind=place.kind,
         index=place.index,
         checked=row.source_dest_check and place.kind != "nat",
-        filtered=filtered,
-        groups=groups,
+        group_set=number,
     )
     yield from _memberships(view, row, groups, addresses, prefixes)
 
@@ -53,6 +52,13 @@ def port(view: View, key: str) -> Iterator[LogicalObject]:
 def _unfiltered(row: NetworkInterface) -> bool:
     """A network load balancer without security groups admits everything (guide page "Security groups for your NLB")."""
     return row.interface_type == "network_load_balancer" and not row.groups
+
+
+def _number(view: View, row: NetworkInterface) -> int:
+    """What the interface's groups, usable or not, are called together."""
+    found = view.get(GROUP_SETS, group_set_key(row.vpc, row.groups))
+    assert found is not None, f"the groups of {row.id} have no number"
+    return found.ordinal
 
 
 def _memberships(

@@ -90,9 +90,8 @@ class Port(LogicalObject, frozen=True, kw_only=True, gc=False):
     """Which of the host's ports this is, counted from 0."""
     checked: bool
     """Drop packets that the port does not own (source/destination check)."""
-    filtered: bool
-    """Whether filter groups decide; False for gateways, which have none."""
-    groups: tuple[str, ...]
+    group_set: int | None
+    """Number of the `GroupSet` that decides about it; None for gateways: nothing does."""
 
 
 class FilterRule(LogicalObject, frozen=True, kw_only=True, gc=False, cache_hash=True):
@@ -153,10 +152,12 @@ class PeerGroup(LogicalObject, frozen=True, kw_only=True, gc=False):
     """There are `MemberPrefix`es of it."""
 
 
-class GroupUnion(LogicalObject, frozen=True, kw_only=True, gc=False):
+class GroupSet(LogicalObject, frozen=True, kw_only=True, gc=False):
     """Filter groups that ports have together, sorted. Ports with the same groups have one, however many they are."""
 
     router: str
+    number: int
+    """Unique in the router, from 1; another set never gets it."""
     groups: tuple[str, ...]
 
 

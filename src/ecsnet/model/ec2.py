@@ -32,6 +32,8 @@ class Vpc(Record, frozen=True, kw_only=True, gc=False):
     instance_tenancy: str = "default"
     next_ordinal: int = 1
     """The next small number for a subnet or route table of this VPC (see `Subnet.ordinal`)."""
+    next_group_set: int = 1
+    """The next number for a set of groups (see `GroupSet.ordinal`)."""
     tags: Tags = ()
 
 
@@ -416,6 +418,16 @@ class SecurityGroup(Record, frozen=True, kw_only=True, gc=False):
     name: str
     description: str
     tags: Tags = ()
+
+
+class GroupSet(Record, frozen=True, kw_only=True, gc=False):
+    """The groups that an interface of a VPC has, or had. Interfaces with the same groups share one."""
+
+    vpc: str
+    groups: tuple[str, ...]
+    """Sorted."""
+    ordinal: int
+    """A number from 1, unique in the VPC and never reused."""
 
 
 class GroupAssociation(Record, frozen=True, kw_only=True, gc=False):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from ipaddress import IPv4Address, IPv6Address
 from typing import Any
 
@@ -43,6 +43,7 @@ ADDRESS_TRANSFERS = Table(name="address_transfer", record=ec2.AddressTransfer, k
 GROUP_ASSOCIATIONS = Table(
     name="security_group_association", record=ec2.GroupAssociation, key=lambda r: f"{r.group}/{r.vpc}"
 )
+GROUP_SETS = Table(name="security_group_set", record=ec2.GroupSet, key=lambda r: group_set_key(r.vpc, r.groups))
 INTERFACE_PERMISSIONS = Table(name="interface_permission", record=ec2.InterfacePermission, key=lambda r: r.id)
 GROUP_RULES = Table(name="security_group_rule", record=ec2.SecurityGroupRule, key=lambda r: r.id)
 ACLS = Table(name="network_acl", record=ec2.NetworkAcl, key=lambda r: r.id)
@@ -135,6 +136,11 @@ def vpc_pair(one: str, other: str) -> str:
 def group_name_key(vpc: str, name: str) -> str:
     """Names of security groups are case-insensitive (EC2 API, CreateSecurityGroup)."""
     return f"{vpc}/{name.lower()}"
+
+
+def group_set_key(vpc: str, groups: Iterable[str]) -> str:
+    """`groups` in any order."""
+    return " ".join((vpc, *sorted(groups)))
 
 
 def prefix_list_version_key(prefix_list: str, version: int) -> str:
@@ -278,6 +284,8 @@ GROUP_ASSOCIATIONS_BY_GROUP = Index(
     name="group_association_by_group", table=GROUP_ASSOCIATIONS, values=lambda r: (r.group,)
 )
 GROUP_ASSOCIATIONS_BY_VPC = Index(name="group_association_by_vpc", table=GROUP_ASSOCIATIONS, values=lambda r: (r.vpc,))
+GROUP_SETS_BY_PART = Index(name="group_set_by_part", table=GROUP_SETS, values=lambda r: (r.vpc, *r.groups))
+"""By the VPC and by each of the groups: with any of them the set goes."""
 ADDRESS_TRANSFERS_BY_SCOPE = Index(
     name="address_transfer_by_scope", table=ADDRESS_TRANSFERS, values=lambda r: (scope(r.account, r.region),)
 )

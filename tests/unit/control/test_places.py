@@ -62,7 +62,7 @@ def test_a_public_address_is_where_packets_to_the_place_go(store: Store) -> None
 def test_an_address_of_two_vpcs_needs_the_vpc(store: Store) -> None:
     with store.transaction() as tx:
         tx.put(t.VPCS, rows.vpc(2))
-        tx.put(t.INTERFACES, rows.interface(9, "10.0.2.10", 9, vpc=rows.identifier("vpc", 2)))
+        rows.put_interface(tx, rows.interface(9, "10.0.2.10", 9, vpc=rows.identifier("vpc", 2)))
     with pytest.raises(NotFoundError, match="is in 2 VPCs"):
         resolve(store.snapshot, "10.0.2.10")
     place = resolve(store.snapshot, "10.0.2.10", rows.identifier("vpc", 2))
@@ -96,7 +96,7 @@ def test_a_name_that_nothing_has(store: Store, name: str, hint: str) -> None:
 def test_an_instance_has_a_namespace_once_it_was_seen(store: Store) -> None:
     instance = rows.identifier("i", 7)
     with store.transaction() as tx:
-        tx.put(t.INTERFACES, rows.interface(9, "10.0.2.20", 2, owner=("instance", instance)))
+        rows.put_interface(tx, rows.interface(9, "10.0.2.20", 2, owner=("instance", instance)))
     assert resolve(store.snapshot, instance).namespace is None
     with store.transaction() as tx:
         tx.put(t.OBSERVED_INSTANCES, ec2.ObservedInstance(instance=instance, revision=1))

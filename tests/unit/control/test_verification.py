@@ -70,7 +70,7 @@ def test_an_address_that_means_somebody_else_is_not_asked(store: Store) -> None:
     with store.transaction() as tx:
         tx.put(t.VPCS, rows.vpc(2))
         tx.put(t.SUBNETS, rows.subnet(9, "10.0.1.0/24", vpc=other))
-        tx.put(t.INTERFACES, rows.interface(9, "10.0.1.10", 9, vpc=other, owner=("task", rows.task_arn(9))))
+        rows.put_interface(tx, rows.interface(9, "10.0.1.10", 9, vpc=other, owner=("task", rows.task_arn(9))))
         tx.put(t.TASKS, rows.task(9, 9))
     found = asked(store, vpcs=(rows.VPC, other))
     senders = {one.source.place.vpc for one in found if one.destination.place.vpc == other}
@@ -287,7 +287,7 @@ def test_a_difference_of_one_pair_is_found_among_its_equals(store: Store) -> Non
     with store.transaction() as tx:
         for number in range(20, 26):
             owner = ("task", rows.task_arn(number))
-            tx.put(t.INTERFACES, rows.interface(number, f"10.0.2.{number}", 2, groups=(2,), owner=owner))
+            rows.put_interface(tx, rows.interface(number, f"10.0.2.{number}", 2, groups=(2,), owner=owner))
             tx.put(t.TASKS, rows.task(number, number))
 
     def one_hole(snapshot: Snapshot, probe: Probe) -> Report:

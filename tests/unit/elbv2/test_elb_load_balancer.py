@@ -7,7 +7,7 @@ import re
 import pytest
 from elb_cloud import Elb
 
-from ecsnet.model.tables import INTERFACES_BY_OWNER
+from ecsnet.model.tables import GROUP_SETS, INTERFACES_BY_OWNER, group_set_key
 
 
 def enis(cloud: Elb, arn: str) -> list[str]:
@@ -120,6 +120,7 @@ def test_set_security_groups_reaches_every_interface(cloud: Elb) -> None:
     }
     described = cloud.ec2("DescribeNetworkInterfaces", NetworkInterfaceIds=enis(cloud, arn))["NetworkInterfaces"]
     assert [[g["GroupId"] for g in eni["Groups"]] for eni in described] == [[group], [group]]
+    assert cloud.store.snapshot.get(GROUP_SETS, group_set_key(cloud.vpc, [group])) is not None
 
 
 def test_deletion_takes_listeners_and_interfaces_along_and_may_be_repeated(cloud: Elb) -> None:

@@ -88,20 +88,19 @@ def _port(**changes: object) -> Port:
         "host_kind": "task",
         "index": 0,
         "checked": True,
-        "filtered": True,
-        "groups": ("sg-00000000000000001",),
+        "group_set": 1,
     }
     return Port(**{**given, **changes})  # type: ignore[arg-type]
 
 
-def test_an_interface_is_complete_when_its_published_keys_are_in_force() -> None:
+def test_an_interface_is_complete_when_its_published_key_is_in_force() -> None:
     port = _port()
     published = [item for item in lower(port) if published_by(item) is not None]
     assert {published_by(item) for item in published} == {("interface", port.id)}
-    assert {item.key for item in published} == set(naming.published_keys(port.router, port.id))
+    assert {item.key for item in published} == {naming.published_key(port.router, port.id)}
 
 
-def test_the_published_elements_wait_for_everything_of_the_interface() -> None:
+def test_the_published_element_waits_for_everything_of_the_interface() -> None:
     items = list(lower(_port()))
     keys = {item.key for item in items}
     for element in items:
@@ -115,10 +114,10 @@ def test_the_published_elements_wait_for_everything_of_the_interface() -> None:
 
 
 def test_a_gateways_interface_publishes_itself_as_open() -> None:
-    port = _port(host_kind="nat", host="nat-00000000000000001", filtered=False, checked=False, groups=())
+    port = _port(host_kind="nat", host="nat-00000000000000001", group_set=None, checked=False)
     published = [item for item in lower(port) if isinstance(item, NftElement) and item.publish]
-    assert [(item.set, item.value) for item in published] == [("sg_out", "accept"), ("sg_in", "accept")]
-    assert not any(isinstance(item, NftElement) and item.set in ("src_ok4", "dst_ok4") for item in lower(port))
+    assert [(item.set, item.value) for item in published] == [("sgs", "ffff:0")]
+    assert not any(isinstance(item, NftElement) and item.set in ("source4", "receiver4") for item in lower(port))
 
 
 def test_a_balancers_second_interface_answers_from_its_own_table() -> None:

@@ -84,7 +84,7 @@ def _more_addresses(balancer: str, node: logical.Node, port: int) -> Json:
 
 def _node_keys(balancer: str, node: logical.Node) -> tuple[str, ...]:
     namespace = namespace_key(naming.load_balancer_namespace(balancer))
-    return (namespace, *naming.published_keys(node.router, node.port))
+    return (namespace, naming.published_key(node.router, node.port))
 
 
 # ── front end ────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -77,8 +77,8 @@ def chains(rules: nft.Table, borderless: bool) -> Iterator[HostObject]:
         nft.rule("goto judge_i"),
         hook=nft.filter_hook("forward", 0, "drop"),
     )
-    yield from _transit(rules, "e", "iifname", "saddr", "sg_out", original=8, reply=4, pass_mark=FROM_APPLIANCE)
-    yield from _transit(rules, "i", "oifname", "daddr", "sg_in", original=4, reply=8, pass_mark=_TO_APPLIANCE)
+    yield from _transit(rules, "e", "iifname", "saddr", "out", original=8, reply=4, pass_mark=FROM_APPLIANCE)
+    yield from _transit(rules, "i", "oifname", "daddr", "in", original=4, reply=8, pass_mark=_TO_APPLIANCE)
     yield _track(rules, "e", bit=1, appliance_bit=8, pass_mark=FROM_APPLIANCE)
     yield _track(rules, "i", bit=2, appliance_bit=4, pass_mark=_TO_APPLIANCE)
     yield _open(rules, "e", "iifname", "in")
@@ -86,7 +86,7 @@ def chains(rules: nft.Table, borderless: bool) -> Iterator[HostObject]:
 
 
 def _transit(
-    rules: nft.Table, side: str, link: str, end: str, gate: str, *, original: int, reply: int, pass_mark: str
+    rules: nft.Table, side: str, link: str, end: str, direction: str, *, original: int, reply: int, pass_mark: str
 ) -> Iterator[HostObject]:
     """Ports without source/destination check: their own traffic is ordinary, anything else passes through them.
 
@@ -103,9 +103,14 @@ def _transit(
         nft.rule(f"meta mark set meta mark or {pass_mark}"),
         nft.rule(f"goto judge_{side}"),
     )
-    # One chain for gate and transit: the kernel walks a verdict map once per rule that looks into it, after every
-    # change of any rule.
-    yield rules.chain(f"judge_{side}", nft.rule(f"{link} vmap @{gate}"), nft.rule(nft.deny("gate")))
+    # The number of the port's set of groups goes by way of the packet's priority (as in `border`): an interface more
+    # changes no verdict map, so that the kernel walks no rules. One chain for gate and transit, because it walks a
+    # verdict map once per rule that looks into it.
+    yield rules.chain(
+        f"judge_{side}",
+        nft.rule(f"meta priority set {link} map @sgs meta priority vmap @sgs_{direction}"),
+        nft.rule(nft.deny("gate")),
+    )
 
 
 def _track(rules: nft.Table, side: str, *, bit: int, appliance_bit: int, pass_mark: str) -> HostObject:

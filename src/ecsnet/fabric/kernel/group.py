@@ -21,7 +21,7 @@ from ecsnet.logical.network import (
     Direction,
     FilterGroup,
     FilterRule,
-    GroupUnion,
+    GroupSet,
     Member,
     MemberPrefix,
     PeerGroup,
@@ -44,20 +44,23 @@ def lower(group: FilterGroup) -> Iterator[HostObject]:
     yield from _direction(rules, group, "out", group.egress)
 
 
-def lower_union(union: GroupUnion) -> Iterator[HostObject]:
+def lower_set(group_set: GroupSet) -> Iterator[HostObject]:
     """What judges all ports with these groups.
 
     Not a chain per port: after every change of a rule the kernel walks all chains that it can reach from a hook, and
     libnftables lists all chains before; with 10,000 ports that was 90 of the 105 ms that a changed rule took. So the
     last rule cannot name the port. Whoever reads the log knows it by its link (`agent/nflog.py`).
     """
-    rules = router.table(union.router)
+    rules = router.table(group_set.router)
+    groups = group_set.groups
     for direction in ("out", "in"):
+        chain = naming.group_set_chain(group_set.number, direction)
         yield rules.chain(
-            naming.union_chain(union.groups, direction),
-            *(nft.rule(f"jump {naming.group_chain(name, direction, part)}") for part in PARTS for name in union.groups),
-            nft.rule(nft.deny(f"sg-{direction}"), comment=" ".join(union.groups[:_MOST_NAMED])),
+            chain,
+            *(nft.rule(f"jump {naming.group_chain(name, direction, part)}") for part in PARTS for name in groups),
+            nft.rule(nft.deny(f"sg-{direction}"), comment=" ".join(groups[:_MOST_NAMED])),
         )
+        yield rules.verdict(f"sgs_{direction}", nft.priority(group_set.number), "goto", chain)
 
 
 def lower_peer(group: PeerGroup) -> Iterator[HostObject]:

@@ -37,7 +37,7 @@ NETWORK_LOWERINGS: Mapping[type[LogicalObject], Lowering] = {
     network.Port: port.lower,
     network.OpenPort: port.lower_open,
     network.FilterGroup: group.lower,
-    network.GroupUnion: group.lower_union,
+    network.GroupSet: group.lower_set,
     network.Member: group.lower_member,
     network.MemberPrefix: group.lower_prefix,
     network.PeerGroup: group.lower_peer,

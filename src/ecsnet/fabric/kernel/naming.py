@@ -7,8 +7,6 @@ User text never becomes a name. Every generated name has a prefix of its own bec
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from hashlib import blake2b
 
 from ecsnet.hostplan.kernel import link_key
 
@@ -163,10 +161,9 @@ def prefix_chain(interface: str, direction: str) -> str:
     return f"pfx_{digits(interface)[:_LINK_DIGITS]}_{direction}"
 
 
-def union_chain(groups: Sequence[str], direction: str) -> str:
-    """The rules of several groups one after the other. `groups` are sorted."""
-    digest = blake2b(" ".join(groups).encode(), digest_size=8).hexdigest()
-    return f"sgs_{digest}_{direction}"
+def group_set_chain(number: int, direction: str) -> str:
+    """The rules of a set of groups one after the other."""
+    return f"sgs_{number}_{direction}"
 
 
 def subnet_chain(subnet: str) -> str:
@@ -191,11 +188,9 @@ def table_number(ordinal: int, *, inside: bool = False) -> int:
     return (_FIRST_INSIDE_TABLE if inside else _FIRST_TABLE) + ordinal
 
 
-def published_keys(vpc: str, interface: str) -> tuple[str, ...]:
-    """The host-object keys whose being in force means that the interface is complete and carries packets.
+def published_key(vpc: str, interface: str) -> str:
+    """The key of the host object whose being in force means that the interface is complete and carries packets.
 
-    They are its two verdict-map elements, the last objects of an interface to be made and the first to go.
+    It is its element of the map `sgs`, the last object of an interface to be made and the first to go.
     """
-    router = router_namespace(vpc)
-    element = f'"{interface_link(interface)}"'
-    return tuple(f"nft-element:{router}/{TABLE}/{name}/{element}" for name in ("sg_out", "sg_in"))
+    return f'nft-element:{router_namespace(vpc)}/{TABLE}/sgs/"{interface_link(interface)}"'

@@ -120,7 +120,7 @@ def mark(number: int) -> str:
 
 def priority(number: int) -> str:
     """A packet priority inside an element, as nft prints it."""
-    return f"0:{number:x}"
+    return f"{number >> 16:x}:{number & 0xFFFF:x}"
 
 
 def concat(*fields: str | IPv4Address | IPv6Address) -> str:

@@ -14,8 +14,8 @@ from ecsnet.logical.base import Delta, LogicalObject
 def published_by(item: HostObject) -> tuple[str, str] | None:
     """Whose completion a host object is part of: ("interface", "load_balancer" or "instance", AWS id), or None.
 
-    An interface is complete when its two verdict-map elements are in force (`naming.published_keys`); a load balancer
-    when its namespace and all its listeners are; an instance when its namespace is.
+    An interface is complete when its element of `sgs` is in force (`naming.published_key`); a load balancer when its
+    namespace and all its listeners are; an instance when its namespace is.
     """
     match item:
         case NftElement(publish=True, owner=interface):

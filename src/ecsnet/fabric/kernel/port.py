@@ -1,7 +1,7 @@
 """Port → its veth, addresses, permanent neighbours, routes, filter elements and chains; Host → its namespace.
 
-Nothing of a port carries a packet until its two verdict-map elements (`sg_out`, `sg_in`) are there; they come after
-everything else of the port (`naming.published_keys`).
+Nothing of a port carries a packet until its element of the map `sgs` is there; it comes after everything else of the
+port (`naming.published_key`).
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from ecsnet.hostplan.kernel import (
     NftElement,
     Route,
     chain_key,
+    element_key,
 )
 from ecsnet.logical.network import Host, IpAddress, OpenPort, Port
 from ecsnet.model.base import IpNetwork
@@ -83,7 +84,7 @@ def lower_open(item: OpenPort) -> Iterator[HostObject]:
 def lower(port: Port) -> Iterator[HostObject]:
     parts = (*_links(port), *_filter(port))
     yield from parts
-    yield from _publish(port, tuple(part.key for part in parts if not isinstance(part, Link)))
+    yield _publish(port, tuple(part.key for part in parts if not isinstance(part, Link)))
 
 
 # ── links, addresses, routes ─────────────────────────────────────────────────────────────────────────────────────────
@@ -179,21 +180,18 @@ def _prefixes(rules: nft.Table, port: Port, link: str, border: str) -> Iterator[
     yield rules.verdict("receiver_prefixes", link, "goto", receives)
 
 
-def _publish(port: Port, after: tuple[str, ...]) -> Iterator[NftElement]:
-    """The two elements that let packets through, after everything that judges them."""
-    rules = router.table(port.router)
+def _publish(port: Port, after: tuple[str, ...]) -> NftElement:
+    """The element that lets packets through, after everything that judges them."""
     netns = naming.router_namespace(port.router)
-    link = nft.link(naming.interface_link(port.id))
     judges = tuple(chain_key(netns, naming.TABLE, name) for name in ("pre_raw", "border", "gate_e", "gate_i"))
     borders = segment.border_keys(port.router, port.segment_number)
-    for direction in ("out", "in"):
-        chain = naming.union_chain(port.groups, direction) if port.filtered else None
-        yield rules.element(
-            f"sg_{direction}",
-            link,
-            f"goto {chain}" if chain else "accept",
-            uses_chain=chain,
-            publish=True,
-            owner=port.id,
-            after=(*after, *judges, *borders),
-        )
+    number = nft.priority(router.UNFILTERED if port.group_set is None else port.group_set)
+    group_set = tuple(element_key(netns, naming.TABLE, name, number) for name in ("sgs_out", "sgs_in"))
+    return router.table(port.router).element(
+        "sgs",
+        nft.link(naming.interface_link(port.id)),
+        number,
+        publish=True,
+        owner=port.id,
+        after=(*after, *judges, *borders, *group_set),
+    )

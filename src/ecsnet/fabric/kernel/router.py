@@ -84,8 +84,9 @@ _SETS: tuple[tuple[str, str, str | None], ...] = (
     ("machines4", "ifname . ipv4_addr", None),
     ("acl_out", "mark", "verdict"),
     ("own_network", "mark", "verdict"),
-    ("sg_out", "ifname", "verdict"),
-    ("sg_in", "ifname", "verdict"),
+    ("sgs", "ifname", "classid"),
+    ("sgs_out", "classid", "verdict"),
+    ("sgs_in", "classid", "verdict"),
     *((f"{side}_open_{protocol}{version}", "ifname", None)
       for side in ("in", "out") for protocol in ("tcp", "udp") for version in (4, 6)),
 )  # fmt: skip
@@ -93,6 +94,9 @@ _SETS: tuple[tuple[str, str, str | None], ...] = (
 
 PRE_KNOWN = "pre_known"
 """What goes on with a packet whose sender and segment are known."""
+
+UNFILTERED = 0xFFFF0000
+"""In place of the number of a set of groups: nothing decides about the port. No set's number gets so far."""
 
 NO_ACL = "acl_missing"
 """The filter of a segment that has none: nothing crosses its border."""
@@ -128,6 +132,8 @@ def lower(router: Router) -> Iterator[HostObject]:
     yield rules.chain(NO_ACL, nft.rule(nft.deny("acl missing")))
     yield from _borders(rules)
     yield from gates.chains(rules, router.borderless)
+    for direction in ("out", "in"):
+        yield rules.element(f"sgs_{direction}", nft.priority(UNFILTERED), "accept")
     yield from _arp(router)
 
 

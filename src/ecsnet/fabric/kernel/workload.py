@@ -80,7 +80,7 @@ def _place(seat: Seat, task: str) -> tuple[str, tuple[str, ...]]:
     match seat:
         case OnPort(router=home, port=port, address=address):
             served = metadata_key(naming.router_namespace(home), str(address), task)
-            return naming.task_namespace(task), (*naming.published_keys(home, port), served)
+            return naming.task_namespace(task), (naming.published_key(home, port), served)
         case OnMachine(machine=machine):
             netns = naming.instance_namespace(machine)
             return netns, (metadata_key(netns, containers.METADATA, task),)

@@ -14,7 +14,7 @@ from ecsnet.services.ec2 import errors, families
 from ecsnet.services.ec2.instance_type import instance_type
 from ecsnet.services.ec2.instance_view import metadata_options
 from ecsnet.services.ec2.instances import interfaces_of, primary_interface
-from ecsnet.services.ec2.interfaces import validate_subnets_and_groups
+from ecsnet.services.ec2.interfaces import validate_subnets_and_groups, with_groups
 
 _SHORTHANDS = {
     "disableApiTermination": "DisableApiTermination",
@@ -83,7 +83,7 @@ def modify_instance_attribute(call: Call, request: Request) -> Reply:
         case "Groups":
             eni = _only_interface(call, instance)
             validate_subnets_and_groups(call, (eni.subnet,), value)
-            call.tx.put(INTERFACES, msgspec.structs.replace(eni, groups=tuple(dict.fromkeys(value))))
+            call.tx.put(INTERFACES, with_groups(call, eni, value))
         case _:
             call.tx.put(INSTANCES, msgspec.structs.replace(instance, **_changed(instance, name, value)))
     return {}

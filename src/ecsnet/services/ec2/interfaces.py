@@ -25,7 +25,7 @@ from ecsnet.services.ec2.addressing import allocate_public_ip, claim_private, ma
 from ecsnet.services.ec2.errors import interface_in_use, limit_exceeded
 from ecsnet.services.ec2.flow_logs import drop_flow_logs_of
 from ecsnet.services.ec2.quotas import quota
-from ecsnet.services.ec2.security_groups import default_group, usable_in
+from ecsnet.services.ec2.security_groups import default_group, number_group_set, usable_in
 from ecsnet.store.snapshot import Reader
 
 WITHOUT_GROUPS = frozenset({"nat_gateway", "network_load_balancer"})
@@ -97,6 +97,7 @@ def allocate_interface(
     elif home.cidr is not None:
         address = pick_private(call, home)
     six = home.assign_ipv6_on_creation if ipv6 is None else ipv6
+    number_group_set(call.tx, vpc, chosen)
     key = call.ids.resource("eni")
     return call.tx.put(
         INTERFACES,
@@ -122,6 +123,13 @@ def allocate_interface(
             tags=tags,
         ),
     )
+
+
+def with_groups(call: Call, interface: ec2.NetworkInterface, groups: Sequence[str]) -> ec2.NetworkInterface:
+    """The interface with other groups, which its VPC may use; without repetitions. It is not stored."""
+    chosen = tuple(dict.fromkeys(groups))
+    number_group_set(call.tx, interface.vpc, chosen)
+    return msgspec.structs.replace(interface, groups=chosen)
 
 
 def attach_interface(call: Call, interface: str, attachment: ec2.Attachment) -> ec2.NetworkInterface:

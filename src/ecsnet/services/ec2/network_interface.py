@@ -21,6 +21,7 @@ from ecsnet.services.ec2.interfaces import (
     allocate_interface,
     release_interface,
     validate_subnets_and_groups,
+    with_groups,
 )
 from ecsnet.services.ec2.listing import Listing, drop_empty
 from ecsnet.services.ec2.tagging import specified
@@ -139,9 +140,8 @@ def modify_network_interface_attribute(call: Call, request: Request) -> Reply:
         case "SourceDestCheck":
             changed = msgspec.structs.replace(eni, source_dest_check=bool(request["SourceDestCheck"].get("Value")))
         case "Groups":
-            groups = tuple(dict.fromkeys(request["Groups"]))
-            validate_subnets_and_groups(call, (eni.subnet,), groups)
-            changed = msgspec.structs.replace(eni, groups=groups)
+            validate_subnets_and_groups(call, (eni.subnet,), request["Groups"])
+            changed = with_groups(call, eni, request["Groups"])
         case "Attachment":
             changed = with_attachment_change(call, eni, request["Attachment"])
         case "EnablePrimaryIpv6":

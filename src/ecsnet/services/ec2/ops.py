@@ -33,6 +33,7 @@ from ecsnet.services.ec2.interfaces import (
     release_interface,
     set_ipv6,
     validate_subnets_and_groups,
+    with_groups,
 )
 from ecsnet.services.ec2.launch_template import chosen as launch_template
 from ecsnet.services.ec2.launch_template import version_of as launch_template_version
@@ -84,4 +85,5 @@ __all__ = [
     "set_tags",
     "usable_in",
     "validate_subnets_and_groups",
+    "with_groups",
 ]

@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from ipaddress import IPv4Network, IPv6Network
+
+import msgspec
 
 from ecsnet.model import ec2
 from ecsnet.model.base import Tags
 from ecsnet.model.tables import (
     GROUP_ASSOCIATIONS,
     GROUP_RULES,
+    GROUP_SETS,
+    GROUP_SETS_BY_PART,
     GROUPS,
     GROUPS_BY_NAME,
     RULES_BY_GROUP,
+    VPCS,
     group_name_key,
+    group_set_key,
 )
 from ecsnet.services.call import AwsError, Call
 from ecsnet.services.ec2 import idempotency
 from ecsnet.store.snapshot import Reader
+from ecsnet.store.store import Transaction
 
 DEFAULT_NAME = "default"
 EVERYWHERE = IPv4Network("0.0.0.0/0")
@@ -93,8 +101,25 @@ def usable_in(reader: Reader, group: ec2.SecurityGroup, vpc: str) -> bool:
     return group.vpc == vpc or reader.get(GROUP_ASSOCIATIONS, f"{group.id}/{vpc}") is not None
 
 
+def number_group_set(tx: Transaction, vpc: str, groups: Iterable[str]) -> None:
+    """See that the groups of an interface of the VPC have a number together."""
+    if tx.get(GROUP_SETS, group_set_key(vpc, groups)) is not None:
+        return
+    home = tx.get(VPCS, vpc)
+    assert home is not None, f"interfaces without the VPC {vpc}"
+    tx.put(GROUP_SETS, ec2.GroupSet(vpc=vpc, groups=tuple(sorted(groups)), ordinal=home.next_group_set))
+    tx.put(VPCS, msgspec.structs.replace(home, next_group_set=home.next_group_set + 1))
+
+
+def forget_group_sets(call: Call, part: str) -> None:
+    """Delete the numbers of a VPC's sets of groups, or of the sets that a group was in."""
+    for key in list(call.tx.keys(GROUP_SETS_BY_PART, part)):
+        call.tx.delete(GROUP_SETS, key)
+
+
 def remove_group(call: Call, group: str) -> None:
     """Delete a group with its rules, without asking who uses it."""
+    forget_group_sets(call, group)
     for rule in list(call.tx.keys(RULES_BY_GROUP, group)):
         call.tx.delete(GROUP_RULES, rule)
     idempotency.forget(call, group)

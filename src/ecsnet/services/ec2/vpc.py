@@ -32,7 +32,7 @@ from ecsnet.services.ec2.filters import Filters, flag
 from ecsnet.services.ec2.flow_logs import drop_flow_logs_of
 from ecsnet.services.ec2.listing import Listing, each
 from ecsnet.services.ec2.quotas import quota
-from ecsnet.services.ec2.security_groups import DEFAULT_NAME, default_group, remove_group
+from ecsnet.services.ec2.security_groups import DEFAULT_NAME, default_group, forget_group_sets, remove_group
 from ecsnet.services.ec2.tagging import specified, tag_set
 from ecsnet.services.ec2.vpc_cidr import NOT_BUILT, association6_item, association_item, new_ipv6_block
 from ecsnet.services.ec2.vpc_parts import add_vpc, default_acl, main_association
@@ -96,6 +96,7 @@ def delete_vpc(call: Call, request: Request) -> Reply:
     call.tx.delete(ACLS, default_acl(call.tx, vpc.id).id)
     for association in list(call.tx.keys(GROUP_ASSOCIATIONS_BY_VPC, vpc.id)):
         call.tx.delete(GROUP_ASSOCIATIONS, association)
+    forget_group_sets(call, vpc.id)
     call.tx.delete(VPCS, vpc.id)
     drop_flow_logs_of(call, vpc.id)
     return {}

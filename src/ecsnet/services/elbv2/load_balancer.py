@@ -275,7 +275,7 @@ def set_security_groups(call: Call, request: Request) -> Reply:
     for node in balancer.nodes:
         interface = call.tx.get(INTERFACES, node.interface)
         if interface is not None:
-            call.tx.put(INTERFACES, msgspec.structs.replace(interface, groups=groups))
+            call.tx.put(INTERFACES, ec2.with_groups(call, interface, groups))
     call.tx.put(LOAD_BALANCERS, msgspec.structs.replace(balancer, groups=groups))
     return {"SecurityGroupIds": list(groups)}
 

@@ -6,7 +6,7 @@ import rows
 
 from ecsnet.compile.engine import Engine
 from ecsnet.compile.fragments import FRAGMENTS
-from ecsnet.fabric.kernel import naming
+from ecsnet.fabric.kernel import naming, nft
 from ecsnet.fabric.kernel.plan import Planner
 from ecsnet.hostplan.kernel import HostObject, NftChain, NftElement, chain_key
 from ecsnet.model import tables as t
@@ -28,7 +28,7 @@ class Plan:
         """Interface 9 of a task of its own gets these groups."""
         owner = ("task", rows.task_arn(9))
         with self.store.transaction() as tx:
-            tx.put(t.INTERFACES, rows.interface(9, "10.0.2.99", 2, groups=groups, owner=owner))
+            rows.put_interface(tx, rows.interface(9, "10.0.2.99", 2, groups=groups, owner=owner))
             tx.put(t.TASKS, rows.task(9, 9))
         return self._planner.apply(self._engine.apply(self._commits.pop()))
 
@@ -39,11 +39,19 @@ class Plan:
         return self._planner.apply(self._engine.apply(self._commits.pop()))[1]
 
 
-def union(*groups: int) -> set[str]:
+def number(plan: Plan, *groups: int) -> int:
+    """The number of these groups together."""
+    row = plan.store.snapshot.get(
+        t.GROUP_SETS, t.group_set_key(rows.VPC, [rows.identifier("sg", one) for one in groups])
+    )
+    assert row is not None
+    return row.ordinal
+
+
+def together(plan: Plan, *groups: int) -> set[str]:
     """The keys of the chains of these groups together."""
-    names = [rows.identifier("sg", group) for group in groups]
-    netns = naming.router_namespace(rows.VPC)
-    return {chain_key(netns, naming.TABLE, naming.union_chain(names, direction)) for direction in ("in", "out")}
+    netns, own = naming.router_namespace(rows.VPC), number(plan, *groups)
+    return {chain_key(netns, naming.TABLE, naming.group_set_chain(own, direction)) for direction in ("in", "out")}
 
 
 def chains(put: tuple[HostObject, ...]) -> set[str]:
@@ -61,18 +69,40 @@ def test_new_combinations_come_with_their_first_interface_and_go_with_their_last
     with plan.store.transaction() as tx:
         tx.put(t.GROUPS, rows.group(3))
     plan._planner.apply(plan._engine.apply(plan._commits.pop()))
-    assert chains(plan.put(2, 3)[0]) == union(2, 3)
-    assert union(2, 3) <= set(plan.drop())
+    assert chains(plan.put(2, 3)[0]) == together(plan, 2, 3)
+    assert together(plan, 2, 3) <= set(plan.drop())
 
 
-def test_other_groups_are_another_verdict_and_nothing_of_the_old_stays() -> None:
+def test_other_groups_are_another_number_and_nothing_of_the_old_stays() -> None:
     plan = Plan()
     with plan.store.transaction() as tx:
         tx.put(t.GROUPS, rows.group(3))
     plan._planner.apply(plan._engine.apply(plan._commits.pop()))
     plan.put(2, 3)
     put, removed = plan.put(1, 2)
-    verdicts = {item.set: item.value for item in put if isinstance(item, NftElement) and item.publish}
-    names = [rows.identifier("sg", group) for group in (1, 2)]
-    assert verdicts == {f"sg_{side}": f"goto {naming.union_chain(names, side)}" for side in ("in", "out")}
-    assert union(2, 3) <= set(removed)
+    (published,) = [item for item in put if isinstance(item, NftElement) and item.publish]
+    assert (published.set, published.value) == ("sgs", nft.priority(number(plan, 1, 2)))
+    assert together(plan, 2, 3) <= set(removed)
+
+
+def test_an_interface_more_brings_no_verdict_if_its_groups_are_known() -> None:
+    """After a verdict that leads to a chain the kernel walks every rule of the router (`nft_table_validate`)."""
+    plan = Plan()
+    put = [item for item in plan.put(1, 2)[0] if isinstance(item, NftElement)]
+    assert "sgs" in {item.set for item in put}
+    assert not [item for item in put if item.uses_chain is not None]
+
+
+def test_what_decides_about_an_interface_is_there_before_its_number() -> None:
+    plan = Plan()
+    with plan.store.transaction() as tx:
+        tx.put(t.GROUPS, rows.group(3))
+    plan._planner.apply(plan._engine.apply(plan._commits.pop()))
+    put = plan.put(2, 3)[0]
+    (published,) = [item for item in put if isinstance(item, NftElement) and item.publish]
+    verdicts = [item for item in put if isinstance(item, NftElement) and item.set in ("sgs_out", "sgs_in")]
+    assert [item.element for item in verdicts] == [nft.priority(number(plan, 2, 3))] * 2
+    assert {item.key for item in verdicts} <= set(published.after)
+    assert {item.uses_chain for item in verdicts} == {
+        naming.group_set_chain(number(plan, 2, 3), direction) for direction in ("out", "in")
+    }

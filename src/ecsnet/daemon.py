@@ -56,7 +56,7 @@ from ecsnet.services import autoscaling, cloudformation, ec2, ecs, elbv2, sts
 from ecsnet.services.backing import Backing
 from ecsnet.services.call import Call, Operation, Settings
 from ecsnet.services.cloudformation.engine import StackEngine
-from ecsnet.services.ec2.ops import seed_account
+from ecsnet.services.ec2.ops import number_group_sets, seed_account
 from ecsnet.store.store import Commit, Store, Transaction
 
 LOG = logging.getLogger("ecsnet.control")
@@ -122,6 +122,8 @@ async def serve(home: Home, listener: socket.socket, speed: float, quotas: Mappi
     """Run control until it is told to stop."""
     settings = Settings(speed=speed, quotas=quotas)
     store = Store(home.store, SCHEMA)
+    with store.transaction() as tx:
+        number_group_sets(tx)
     ids = RandomIds()
     clock = time.time
     port = listener.getsockname()[1]

@@ -38,9 +38,9 @@ class Machine:
         self.refuse: dict[str, str] = {}
         self.broken = False
         self.now = 0.0
-        drivers = [Remembering(self, (kind,)) for kind in ALL_KINDS if not kind.__name__.startswith("Nft")]
-        drivers.append(Remembering(self, (NftTable, NftSet, NftChain, NftElement)))
-        self.converge = Converge(drivers, lambda: self.now)
+        self.drivers = [Remembering(self, (kind,)) for kind in ALL_KINDS if not kind.__name__.startswith("Nft")]
+        self.drivers.append(Remembering(self, (NftTable, NftSet, NftChain, NftElement)))
+        self.converge = Converge(self.drivers, lambda: self.now)
         self.revision = 0
 
     def sync(self, *objects: HostObject) -> Applied:
@@ -224,6 +224,22 @@ def test_after_a_failure_only_the_failing_driver_looks_again() -> None:
     machine.sync(*EVERYTHING)
     machine.tick()
     assert [entry for entry in machine.log if entry.startswith("look")] == ["look Route"]
+
+
+def test_a_link_whose_namespace_is_gone_is_made_again_with_it_at_once() -> None:
+    """The patrol sees the link first; into a file that is no namespace any more the kernel puts no link."""
+    machine = Machine()
+    machine.sync(*EVERYTHING)
+    for key in (T.key, VETH.key, ADDRESS.key, ROUTE.key):
+        del machine.has[key]
+    machine.refuse = {VETH.key: "Invalid argument"}
+    links = next(driver for driver in machine.drivers if Link in driver.kinds)
+    assert machine.converge.suspect(links, [VETH.key], machine.converge.desired)
+    assert VETH.key in {failure.key for failure in machine.tick().failures}
+    machine.refuse = {}
+    assert machine.tick() == Applied(revision=1), "no time has passed"
+    assert {"look Link", "look Namespace"} <= set(machine.log)
+    assert machine.has == {item.key: item for item in EVERYTHING}
 
 
 def test_a_driver_that_raises_does_not_stop_the_others() -> None:

@@ -206,6 +206,9 @@ class Converge:
                 self.counters["removed"] += 1
         if failures:
             self._unseen.add(driver)
+            if any(self._kinds.get(key) is Link for key in failures):
+                # The namespace of an end may be gone: the patrol sees the link first, which went along.
+                self._unseen.add(self._drivers[Namespace])
             self.counters["failed"] += len(failures)
         return failures
 
@@ -247,6 +250,7 @@ class Converge:
                 continue
             seen.add(key)
             for dependant in self._needed_by.get(key, ()):
+                self._trouble.pop(dependant, None)  # it may have been this one's
                 if dependant in self.believed and self._lost_with(key, dependant):
                     del self.believed[dependant]
                     self._mark(dependant)

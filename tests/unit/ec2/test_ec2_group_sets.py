@@ -6,6 +6,7 @@ import pytest
 from ec2_account import Ec2
 
 from ecsnet.model.tables import GROUP_SETS, INTERFACES, group_set_key
+from ecsnet.services.ec2.ops import number_group_sets
 
 
 @pytest.fixture
@@ -103,3 +104,18 @@ def test_a_shared_groups_sets_go_with_the_vpc_that_used_it(ec2: Ec2, vpc: str) -
     ec2("DisassociateSecurityGroupVpc", GroupId=shared, VpcId=elsewhere)
     ec2("DeleteVpc", VpcId=elsewhere)
     assert sets(ec2) == 0
+
+
+def test_a_store_of_before_gets_its_numbers(ec2: Ec2, vpc: str, subnet: str) -> None:
+    one, other = group(ec2, vpc, "one"), group(ec2, vpc, "other")
+    enis = [interface(ec2, subnet, one), interface(ec2, subnet, other), interface(ec2, subnet, one)]
+    with ec2.store.transaction() as tx:
+        for row in list(tx.rows(GROUP_SETS)):
+            tx.delete(GROUP_SETS, group_set_key(row.vpc, row.groups))
+        number_group_sets(tx)
+    numbers = [number(ec2, eni) for eni in enis]
+    assert numbers[0] == numbers[2] != numbers[1]
+    before = ec2.store.snapshot
+    with ec2.store.transaction() as tx:
+        number_group_sets(tx)
+    assert ec2.store.snapshot is before

@@ -44,7 +44,7 @@ from ecsnet.services.ec2.nat_gateways import (
     forget_nat_gateway,
     make_nat_available,
 )
-from ecsnet.services.ec2.security_groups import default_group, usable_in
+from ecsnet.services.ec2.security_groups import default_group, number_group_sets, usable_in
 from ecsnet.services.ec2.tags import set_tags
 from ecsnet.services.ec2.vpc_peerings import follow_clock as follow_peering_clock
 
@@ -75,6 +75,7 @@ __all__ = [
     "launch_template_version",
     "make_nat_available",
     "make_running",
+    "number_group_sets",
     "primary_interface",
     "private_dns_name",
     "public_dns_name",

@@ -16,6 +16,7 @@ from ecsnet.model.tables import (
     GROUP_SETS_BY_PART,
     GROUPS,
     GROUPS_BY_NAME,
+    INTERFACES,
     RULES_BY_GROUP,
     VPCS,
     group_name_key,
@@ -109,6 +110,12 @@ def number_group_set(tx: Transaction, vpc: str, groups: Iterable[str]) -> None:
     assert home is not None, f"interfaces without the VPC {vpc}"
     tx.put(GROUP_SETS, ec2.GroupSet(vpc=vpc, groups=tuple(sorted(groups)), ordinal=home.next_group_set))
     tx.put(VPCS, msgspec.structs.replace(home, next_group_set=home.next_group_set + 1))
+
+
+def number_group_sets(tx: Transaction) -> None:
+    """Number what has no number: a store that was written before sets of groups had any."""
+    for row in list(tx.rows(INTERFACES)):
+        number_group_set(tx, row.vpc, row.groups)
 
 
 def forget_group_sets(call: Call, part: str) -> None:

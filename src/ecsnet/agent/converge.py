@@ -3,7 +3,8 @@
 Three sets decide everything: `desired` (from control), `believed` (what is thought to exist, from the drivers' answers
 and read-backs) and `dirty` (the keys in which the two differ). A key that fails stays dirty, is tried again with
 back-off, and holds up only those that need it. On the first plan and on request everything is read back, after a
-failure what its driver keeps, so belief never replaces looking. One thread calls `tick`; it waits only for drivers.
+failure what its driver keeps (after a link's the namespaces too), so belief never replaces looking. One thread calls
+`tick`; it waits only for drivers.
 """
 
 from __future__ import annotations

@@ -239,8 +239,8 @@ ROUNDS = 6
 """Ours and moto's calls take turns: this machine is faster in some seconds than in others."""
 
 ERRORS = {"ecsnet": 0.0, "moto": 0.01}
-"""Part of the calls that may fail. One of moto's did in 150 of eight clients at once, once in some hundred runs; the
-result says how many."""
+"""Part of the calls that may fail. With eight clients at once one of 147 of moto's did, in one run; the result says how
+many."""
 
 WRK = """
 local run, n = "%(run)s", 0

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from ecsnet.hostplan.kernel import link_key
+from ecsnet.hostplan.kernel import element_key, link_key
 
 INTERNET = "internet"
 """The namespace that stands for the internet."""
@@ -193,4 +193,4 @@ def published_key(vpc: str, interface: str) -> str:
 
     It is its element of the map `sgs`, the last object of an interface to be made and the first to go.
     """
-    return f'nft-element:{router_namespace(vpc)}/{TABLE}/sgs/"{interface_link(interface)}"'
+    return element_key(router_namespace(vpc), TABLE, "sgs", f'"{interface_link(interface)}"')

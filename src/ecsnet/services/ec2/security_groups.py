@@ -118,15 +118,15 @@ def number_group_sets(tx: Transaction) -> None:
         number_group_set(tx, row.vpc, row.groups)
 
 
-def forget_group_sets(call: Call, part: str) -> None:
+def forget_group_sets(tx: Transaction, part: str) -> None:
     """Delete the numbers of a VPC's sets of groups, or of the sets that a group was in."""
-    for key in list(call.tx.keys(GROUP_SETS_BY_PART, part)):
-        call.tx.delete(GROUP_SETS, key)
+    for key in list(tx.keys(GROUP_SETS_BY_PART, part)):
+        tx.delete(GROUP_SETS, key)
 
 
 def remove_group(call: Call, group: str) -> None:
     """Delete a group with its rules, without asking who uses it."""
-    forget_group_sets(call, group)
+    forget_group_sets(call.tx, group)
     for rule in list(call.tx.keys(RULES_BY_GROUP, group)):
         call.tx.delete(GROUP_RULES, rule)
     idempotency.forget(call, group)

@@ -96,7 +96,7 @@ def delete_vpc(call: Call, request: Request) -> Reply:
     call.tx.delete(ACLS, default_acl(call.tx, vpc.id).id)
     for association in list(call.tx.keys(GROUP_ASSOCIATIONS_BY_VPC, vpc.id)):
         call.tx.delete(GROUP_ASSOCIATIONS, association)
-    forget_group_sets(call, vpc.id)
+    forget_group_sets(call.tx, vpc.id)
     call.tx.delete(VPCS, vpc.id)
     drop_flow_logs_of(call, vpc.id)
     return {}
